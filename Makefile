@@ -1,0 +1,125 @@
+# activityd: `make help` lists what can be done. Everything generated goes below $(B); nothing has to be listed here when a
+# file is added, since every .c in a folder is built.
+
+B       ?= build
+VARIANT ?= plain
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+DEPS    ?= build/deps
+DATA    ?= .data
+PREFIX  ?= /usr/local
+FUZZ    ?= frame
+SECONDS ?= 30
+
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@echo "  $(1) $(2)")
+OUT := $(B)/$(VARIANT)$(if $(findstring clang,$(CC)),-clang)
+O   := $(OUT)/obj
+
+# --- Dependencies: .make/deps.sh installs or fetches them and tells in deps.mk where NNG is ---------------------------
+
+.DEFAULT_GOAL := all
+ifneq ($(filter-out help clean deps,$(or $(MAKECMDGOALS),all)),)
+$(DEPS)/deps.mk: .make/deps.sh
+	@.make/deps.sh $(DEPS)
+include $(DEPS)/deps.mk
+endif
+
+# --- Flags ------------------------------------------------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla $(if $(WERROR),-Werror)
+MODE_plain := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+MODE_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_tsan  := -O1 -fno-omit-frame-pointer -fsanitize=thread
+MODE       := $(or $(MODE_$(VARIANT)),$(error VARIANT is plain, asan or tsan))
+
+FLAGS    := -std=gnu11 -g -fPIE -pthread $(MODE)
+INCLUDE   = -I. -Iclient/include -isystem $(B)/gen $(NNG_CFLAGS)
+LINK     := -pie -pthread $(filter-out -D%,$(MODE)) -Wl,-z,relro,-z,now -Wl,--as-needed
+LIBS      = $(NNG_LIBS) -lprotobuf-c -lconfuse -lxxhash -ljansson -lcmocka -lm
+
+# --- What is built ----------------------------------------------------------------------------------------------------
+
+objects = $(patsubst %.c,$(O)/%.o,$(wildcard $(1)))
+program = $(patsubst %.c,$(OUT)/%,$(wildcard $(1)))
+
+GEN     := $(patsubst proto/%.proto,$(B)/gen/%.pb-c.c,$(wildcard proto/activity/v1/*.proto))
+GEN_O   := $(GEN:$(B)/gen/%.c=$(O)/gen/%.o)
+PROTO   := $(call objects,proto/*.c) $(GEN_O)
+SERVER  := $(call objects,$(addsuffix /*.c,server $(addprefix server/,wire engine rpc net feed index ops)))
+
+LIBRARY := $(addprefix $(OUT)/,libproto.a libcore.a libjournal.a libserver.a libactivity.a libshim.a)
+$(OUT)/libproto.a:    $(PROTO)
+$(OUT)/libcore.a:     $(call objects,server/core/*.c)
+$(OUT)/libjournal.a:  $(call objects,server/journal/*.c)
+$(OUT)/libserver.a:   $(filter-out $(O)/server/main.o,$(SERVER))
+$(OUT)/libactivity.a: $(call objects,client/lib/*.c) $(PROTO)
+$(OUT)/libshim.a:     $(patsubst %.c,$(O)/%.o,$(NNG_SHIM))
+
+MAIN    := $(if $(wildcard server/main.c),$(OUT)/activityd) $(if $(wildcard client/ctl/*.c),$(OUT)/activityctl)
+EXAMPLE := $(call program,client/examples/*.c)
+UNIT    := $(call program,$(shell find tests/unit -name 'test_*.c' 2>/dev/null))
+SIM     := $(call program,tests/sim/test_*.c)
+E2E     := $(call program,tests/e2e/test_*.c)
+CORPUS  := $(call program,tests/fuzz/fuzz_*.c)
+BENCH   := $(filter-out $(OUT)/bench/harness%,$(call program,bench/*.c))
+TESTS   := $(UNIT) $(SIM) $(E2E) $(CORPUS)
+
+$(OUT)/activityd:   $(O)/server/main.o $(addprefix $(OUT)/,libserver.a libjournal.a libcore.a libproto.a)
+$(OUT)/activityctl: $(call objects,client/ctl/*.c) $(OUT)/libactivity.a
+$(EXAMPLE):         $(OUT)/%: $(O)/%.o $(OUT)/libactivity.a
+$(TESTS) $(BENCH):  $(OUT)/%: $(O)/%.o $(filter-out %/libproto.a,$(LIBRARY))
+$(SIM):             $(filter-out $(O)/tests/sim/test_%,$(call objects,tests/sim/*.c))
+$(E2E):             $(call objects,tests/e2e/harness*.c)
+$(BENCH):           $(call objects,bench/harness*.c)
+$(CORPUS):          $(call objects,tests/fuzz/driver.c)
+PROGRAM := $(MAIN) $(EXAMPLE) $(TESTS) $(BENCH)
+$(PROGRAM): $(OUT)/libshim.a
+
+# --- How it is built --------------------------------------------------------------------------------------------------
+
+.SECONDARY:
+.DELETE_ON_ERROR:
+$(O)/%.o: %.c Makefile | $(GEN)
+	$(call say,CC  ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FLAGS) $(WARN) $(INCLUDE) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/gen/%.pb-c.c: proto/%.proto
+	$(call say,GEN ,$<)
+	@mkdir -p $(B)/gen
+	$(Q)protoc-c -Iproto --c_out=$(B)/gen $<
+
+$(O)/gen/%.o: $(B)/gen/%.c Makefile | $(GEN)
+	$(call say,CC  ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FLAGS) $(INCLUDE) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# An archive without members is fine: a folder may still be empty.
+$(LIBRARY):
+	$(call say,AR  ,$@)
+	@mkdir -p $(@D) && rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(PROGRAM):
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) $(LIBS) -Wl,--end-group
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
+
+# --- Targets ----------------------------------------------------------------------------------------------------------
+
+.PHONY: all deps help clean tests
+all: $(MAIN) $(OUT)/libactivity.a $(EXAMPLE) ## build activityd, activityctl, libactivity and the examples
+	$(if $(filter $(B)/plain,$(OUT)),@$(foreach m,$(MAIN),ln -sf plain/$(notdir $m) $(B)/;))
+
+tests: $(TESTS)
+
+deps: ## install the Debian packages that are missing; on Debian 12 also fetch a newer NNG and mbedTLS
+	@.make/deps.sh $(DEPS)
+
+clean: ## remove everything built (but not the fetched NNG and mbedTLS in build/deps)
+	@! [ -d $(B) ] || find $(B) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1@\2/p' $(MAKEFILE_LIST) | column -t -s@
