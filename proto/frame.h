@@ -1,10 +1,11 @@
 /* The request and reply envelope (activity/v1/envelope.proto), read and written in place.
  *
- * Reading is total: any bytes give a frame or an error, unknown fields are skipped, nothing is allocated, and the payload
- * and all strings are left where they are: views point into the caller's bytes and live as long as those. The last
- * occurrence of a scalar wins, as proto3 says (https://protobuf.dev/programming-guides/encoding/); repeated on_behalf_of
- * or status messages are refused as malformed, since merging them would need memory.
- * No function here blocks, allocates or keeps state; all may be called from any thread. */
+ * Reading is total: any bytes give a frame or an error, unknown fields are skipped, nothing is
+ * allocated, and the payload and all strings are left where they are: views point into the caller's
+ * bytes and live as long as those. The last occurrence of a scalar wins, as proto3 says
+ * (https://protobuf.dev/programming-guides/encoding/), but each must obey its rule; repeated
+ * on_behalf_of or status messages are refused, since merging them would need memory. No function
+ * here blocks, allocates or keeps state; all may be called from any thread. */
 #ifndef ACTIVITYD_PROTO_FRAME_H
 #define ACTIVITYD_PROTO_FRAME_H
 
@@ -14,12 +15,7 @@
 
 #include "proto/limits.h"
 #include "proto/status.h"
-
-/* Bytes owned by somebody else. Not terminated. An empty view may have a NULL pointer. */
-struct view {
-    const uint8_t *bytes;
-    size_t length;
-};
+#include "proto/view.h"
 
 struct frame_metadata {
     struct view name;
@@ -52,35 +48,31 @@ struct frame_reply {
 
 /* What is wrong with bytes that are no frame. */
 struct frame_error {
-    const char *field; /* static: the path of the field, for example "on_behalf_of.groups"; "" if none can be named */
+    const char *field; /* static: the path of the field, for example "on_behalf_of.groups"; "" if
+                          none can be named */
     const char *rule;  /* static: what is wrong, for people */
 };
 
-/* Reads a request or reply envelope. Returns 0, or 1 with *error filled (frame contents are then unspecified). Checks lengths, counts,
- * UTF-8 and control characters of every string but does not look into the payload. `method` and `payload` may be absent
- * (empty views): whether that matters is the caller's to say. Unknown metadata beyond LIMIT_STATUS_METADATA_COUNT in a reply is skipped. */
-__attribute__((warn_unused_result)) int frame_request_decode(struct view bytes, struct frame_request *frame,
-                                                             struct frame_error *error);
-__attribute__((warn_unused_result)) int frame_reply_decode(struct view bytes, struct frame_reply *frame,
-                                                           struct frame_error *error);
+/* Reads a request or reply envelope. Returns 0, or 1 with *error filled (the frame's contents are
+ * then unspecified). Checks every rule that envelope.proto states for a field but does not look
+ * into the payload, nor at the length of the whole. `method` and `payload` may be absent (empty
+ * views): whether that matters is the caller's to say. A reply without a status is refused: it must
+ * not pass for success. Metadata of a status beyond LIMIT_STATUS_METADATA_COUNT is skipped. */
+__attribute__((warn_unused_result)) int
+frame_request_decode(struct view bytes, struct frame_request *frame, struct frame_error *error);
+__attribute__((warn_unused_result)) int
+frame_reply_decode(struct view bytes, struct frame_reply *frame, struct frame_error *error);
 
 /* The encoded size of everything but the payload's own bytes; the payload comes last, so a frame is
  * `frame_*_encode_head` followed by the payload. */
 size_t frame_request_head_size(const struct frame_request *frame);
 size_t frame_reply_head_size(const struct frame_reply *frame);
 
-/* Writes the envelope up to and including the payload's tag and length (nothing for an empty payload) to `to`, which has
- * room for exactly the head size. Canonical: fields by number, defaults left out, except that the status message of a
- * reply is always present, so no reply is ever empty. Returns the byte after the last one written. */
+/* Writes the envelope up to and including the payload's tag and length (nothing for an empty
+ * payload) to `to`, which has room for the head size. Checks no rule: the reader does. Canonical:
+ * fields by number, defaults left out, except that the status message of a reply is always present,
+ * so no reply is ever empty. Returns the byte after the last one written. */
 uint8_t *frame_request_encode_head(const struct frame_request *frame, uint8_t *to);
 uint8_t *frame_reply_encode_head(const struct frame_reply *frame, uint8_t *to);
-
-/* A view of a terminated string. */
-struct view view_of(const char *text);
-bool view_equal(struct view a, struct view b);
-
-/* True when the bytes are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates) without NUL and without C0 and
- * C1 control characters. */
-bool view_is_text(struct view text);
 
 #endif

@@ -1,10 +1,12 @@
-/* Every limit of the wire, for both sides. A client author in another language needs these numbers too: PROTOCOL.md
- * lists them, and a test compares the list. Lengths are in bytes, counts in items, times in milliseconds. */
+/* Every limit of the wire, for both sides. A client author in another language needs these numbers
+ * too: PROTOCOL.md lists them, and a test compares the list. Lengths are in bytes, counts in items,
+ * times in milliseconds. */
 #ifndef ACTIVITYD_PROTO_LIMITS_H
 #define ACTIVITYD_PROTO_LIMITS_H
 
-/* Frames. The receive limit lies above the request limit, so that a request that is a little too large gets an answer
- * that says so; the reply limit lies below 1 MiB, the default receive limit of mangos. */
+/* Frames. The receive limit lies above the request limit, so that a request that is a little too
+ * large gets an answer that says so; the reply limit lies below 1 MiB, the default receive limit of
+ * mangos. */
 #define LIMIT_REQUEST_BYTES (960 * 1024)
 #define LIMIT_REPLY_BYTES (1020 * 1024)
 #define LIMIT_RECEIVE_BYTES (LIMIT_REQUEST_BYTES + 64 * 1024)
@@ -13,7 +15,7 @@
 #define LIMIT_METADATA_COUNT 32
 #define LIMIT_METADATA_NAME_LENGTH 64
 #define LIMIT_METADATA_VALUE_LENGTH 1024
-#define LIMIT_METADATA_BYTES (8 * 1024)
+#define LIMIT_METADATA_BYTES 8192 /* names and values of one request together */
 #define LIMIT_TIMEOUT_DEFAULT_MS 30000
 #define LIMIT_TIMEOUT_MAX_MS 60000
 
@@ -69,15 +71,28 @@
 
 /* Status. */
 #define LIMIT_STATUS_MESSAGE_LENGTH 1024
+#define LIMIT_REASON_LENGTH 64
 #define LIMIT_STATUS_METADATA_COUNT 8
 
-_Static_assert(LIMIT_RECEIVE_BYTES > LIMIT_REQUEST_BYTES, "a request just above the limit must be received");
+_Static_assert(LIMIT_RECEIVE_BYTES > LIMIT_REQUEST_BYTES,
+               "a request just above the limit must be received");
 _Static_assert(LIMIT_REPLY_BYTES < 1024 * 1024, "mangos cuts connections at 1 MiB by default");
-_Static_assert(LIMIT_RESULT_BYTES + LIMIT_ENVELOPE_BYTES + 4096 <= LIMIT_REQUEST_BYTES, "a result fits a request");
-_Static_assert(LIMIT_CHANGES_BYTES + LIMIT_ENVELOPE_BYTES + 4096 <= LIMIT_REQUEST_BYTES, "changes fit a request");
-_Static_assert(LIMIT_RESULT_BYTES + LIMIT_ENVELOPE_BYTES <= LIMIT_REPLY_BYTES, "a result fits a reply");
-_Static_assert(LIMIT_PAGE_BYTES + 64 * 1024 < LIMIT_REPLY_BYTES, "a page and its last item fit a reply");
-_Static_assert(LIMIT_BATCH_UPDATES * 9 + LIMIT_ENVELOPE_BYTES <= LIMIT_REQUEST_BYTES, "a batch of any ids fits");
-_Static_assert(LIMIT_KILL_AFTER_MS >= 3 * LIMIT_UPDATE_WITHIN_MS, "three updates may be lost before a kill");
+_Static_assert(LIMIT_METHOD_LENGTH + LIMIT_TENANT_LENGTH + LIMIT_USER_LENGTH +
+                       LIMIT_CALLER_GROUPS * (LIMIT_GROUP_LENGTH + 2) + LIMIT_METADATA_BYTES +
+                       LIMIT_METADATA_COUNT * 8 + 64 <=
+                   LIMIT_ENVELOPE_BYTES,
+               "the fields of an envelope fit it");
+_Static_assert(LIMIT_RESULT_BYTES + LIMIT_ENVELOPE_BYTES + 4096 <= LIMIT_REQUEST_BYTES,
+               "a result fits a request");
+_Static_assert(LIMIT_CHANGES_BYTES + LIMIT_ENVELOPE_BYTES + 4096 <= LIMIT_REQUEST_BYTES,
+               "changes fit a request");
+_Static_assert(LIMIT_RESULT_BYTES + LIMIT_ENVELOPE_BYTES <= LIMIT_REPLY_BYTES,
+               "a result fits a reply");
+_Static_assert(LIMIT_PAGE_BYTES + 64 * 1024 < LIMIT_REPLY_BYTES,
+               "a page and its last item fit a reply");
+_Static_assert(LIMIT_BATCH_UPDATES * 9 + LIMIT_ENVELOPE_BYTES <= LIMIT_REQUEST_BYTES,
+               "a batch of any ids fits");
+_Static_assert(LIMIT_KILL_AFTER_MS >= 3 * LIMIT_UPDATE_WITHIN_MS,
+               "three updates may be lost before a kill");
 
 #endif
