@@ -9,6 +9,7 @@ DATA    ?= .data
 PREFIX  ?= /usr/local
 FUZZ    ?= frame
 SECONDS ?= 30
+N       ?= 10
 
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo "  $(1) $(2)")
@@ -30,10 +31,11 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
 MODE_plain := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 MODE_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 MODE_tsan  := -O1 -fno-omit-frame-pointer -fsanitize=thread
-MODE       := $(or $(MODE_$(VARIANT)),$(error VARIANT is plain, asan or tsan))
+MODE_fuzz  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link
+MODE       := $(or $(MODE_$(VARIANT)),$(error VARIANT is plain, asan, tsan or fuzz))
 
 FLAGS    := -std=gnu11 -g -fPIE -pthread $(MODE)
-INCLUDE   = -I. -Iclient/include -isystem $(B)/gen $(NNG_CFLAGS)
+INCLUDE   = -I. -Iclient/include -I$(B)/gen $(NNG_CFLAGS)
 LINK     := -pie -pthread $(filter-out -D%,$(MODE)) -Wl,-z,relro,-z,now -Wl,--as-needed
 LIBS      = $(NNG_LIBS) -lprotobuf-c -lconfuse -lxxhash -ljansson -lcmocka -lm
 
@@ -71,7 +73,8 @@ $(TESTS) $(BENCH):  $(OUT)/%: $(O)/%.o $(filter-out %/libproto.a,$(LIBRARY))
 $(SIM):             $(filter-out $(O)/tests/sim/test_%,$(call objects,tests/sim/*.c))
 $(E2E):             $(call objects,tests/e2e/harness*.c)
 $(BENCH):           $(call objects,bench/harness*.c)
-$(CORPUS):          $(call objects,tests/fuzz/driver.c)
+$(CORPUS):          $(if $(filter fuzz,$(VARIANT)),,$(call objects,tests/fuzz/driver.c))
+$(CORPUS):          LINK += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer)
 PROGRAM := $(MAIN) $(EXAMPLE) $(TESTS) $(BENCH)
 $(PROGRAM): $(OUT)/libshim.a
 
@@ -107,19 +110,66 @@ $(PROGRAM):
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
-# --- Targets ----------------------------------------------------------------------------------------------------------
+# --- Targets: `name: ... ## text` is a line of `make help` --------------------------------------------------------------
 
-.PHONY: all deps help clean tests
+.PHONY: all run demo tests test check lint bench asan-test tsan-test fuzz certs deps install clean help
 all: $(MAIN) $(OUT)/libactivity.a $(EXAMPLE) ## build activityd, activityctl, libactivity and the examples
 	$(if $(filter $(B)/plain,$(OUT)),@$(foreach m,$(MAIN),ln -sf plain/$(notdir $m) $(B)/;))
 
-tests: $(TESTS)
+run: all certs ## start a development server in the foreground (DATA=.data, ARGS=...)
+	@.make/run.sh $(OUT)/activityd $(DATA) $(ARGS)
+
+demo: all ## show the service at work on real input, unattended, in under a minute
+	@ACTIVITY_BIN=$(OUT) .make/demo.sh
+
+# What the tests get to know. Sanitizers stop at the first finding.
+export ACTIVITY_BIN := $(OUT)
+export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
+export LSAN_OPTIONS ?= suppressions=tests/lsan.supp:print_suppressions=0
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export TSAN_OPTIONS ?= suppressions=tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1
+LINT := LINT_FLAGS="$(filter-out -Werror,$(WARN)) $(INCLUDE)" LINT_BUF=$(B)/buf
+
+tests: $(TESTS) ## build the test programs without running them
+
+test: all $(TESTS) ## all tests: unit, scenario, simulation, fuzz corpus, lint (VARIANT=plain|asan|tsan, V=1)
+	@$(LINT) tests/run.sh $(OUT)/logs $(E2E) tests/lint/test_lint.sh $(SIM) $(CORPUS) $(UNIT)
+
+check: lint all $(UNIT) ## the fast part: lint and unit tests, in under a minute
+	@tests/run.sh $(OUT)/logs $(UNIT)
+
+lint: $(GEN) ## include table, purity of the core, sizes, banned calls, headers, gcc and clang, buf
+	@$(LINT) tests/lint/lint.sh
+
+asan-test: ## all tests with the address and undefined behaviour sanitizers
+	@$(MAKE) VARIANT=asan test
+
+tsan-test: ## all tests with the thread sanitizer
+	@$(MAKE) VARIANT=tsan test
+
+soak-%: all $(TESTS) ## run the test or fuzz program of that name with N times its counts (make soak-journal_damage N=10)
+	@N=$(N) TEST_TIMEOUT=86400 V=1 tests/run.sh $(OUT)/logs $(or $(filter %/test_$* %/fuzz_$*,$(TESTS)),$(error no test of that name))
+
+fuzz: ## search with libFuzzer (FUZZ=frame SECONDS=30); what it finds is kept in build/corpus
+	@$(MAKE) VARIANT=fuzz CC=clang $(B)/fuzz-clang/tests/fuzz/fuzz_$(FUZZ)
+	@mkdir -p $(B)/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ)
+	@$(B)/fuzz-clang/tests/fuzz/fuzz_$(FUZZ) -max_total_time=$(SECONDS) -artifact_prefix=$(B)/corpus/ \
+	    $(B)/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ)
+
+bench: all $(BENCH) ## our benchmarks
+	@for b in $(BENCH); do $$b || exit 1; done
+
+certs: ## create a development CA, certificates, policy and profile in DATA (.data), as far as missing
+	@.make/devcerts.sh $(DATA)
 
 deps: ## install the Debian packages that are missing; on Debian 12 also fetch a newer NNG and mbedTLS
 	@.make/deps.sh $(DEPS)
+
+install: all ## install programs, library, header, examples and man pages (PREFIX=/usr/local, DESTDIR=)
+	@.make/install.sh "$(DESTDIR)" "$(PREFIX)" $(OUT) $(if $(NNG_ARCHIVES),"$(NNG_ARCHIVES) $(OUT)/libshim.a","")
 
 clean: ## remove everything built (but not the fetched NNG and mbedTLS in build/deps)
 	@! [ -d $(B) ] || find $(B) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1@\2/p' $(MAKEFILE_LIST) | column -t -s@
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

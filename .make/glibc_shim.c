@@ -1,8 +1,9 @@
 /*
- * The few names of glibc 2.38 that Debian 13's static archives want and Debian 12's glibc 2.36 lacks. Linked only there.
+ * The few names of glibc 2.38 that Debian 13's static archives want and Debian 12's glibc 2.36
+ * lacks. Linked only there.
  *
- * The __isoc23 family differs from the plain functions in accepting binary literals ("0b11") for base 0 and 2, which neither NNG
- * nor mbedTLS relies on.
+ * The __isoc23 family differs from the plain functions in accepting binary literals ("0b11") for
+ * base 0 and 2, which neither NNG nor mbedTLS relies on.
  */
 #include <stddef.h>
 #include <stdlib.h>
