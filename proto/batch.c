@@ -11,10 +11,10 @@ enum { RESPONSE_PERCENTS = 1, RESPONSE_IGNORED_COUNT = 2, RESPONSE_DISPOSITIONS 
 
 /* Columns are looked at eight bytes at a time in plain 64-bit words: that needs no vector
  * instructions and no particular optimisation level, and does not depend on what the bytes are. */
-#define WORD_BYTES 8
+#define WORD_BYTES       8
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
-#define TOP_BITS EACH_BYTE(0x80)
-#define LOW_BITS EACH_BYTE(0x7f)
+#define TOP_BITS         EACH_BYTE(0x80)
+#define LOW_BITS         EACH_BYTE(0x7f)
 
 /* The byte at the lowest address becomes the lowest one, whatever this machine is. */
 static inline uint64_t load_word(const uint8_t *at)

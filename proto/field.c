@@ -4,7 +4,7 @@
 
 #include "proto/varint.h"
 
-#define TAG_BYTES_MAX 5    /* a tag has 32 bits: 29 of field number, 3 of type */
+#define TAG_BYTES_MAX    5 /* a tag has 32 bits: 29 of field number, 3 of type */
 #define LENGTH_BYTES_MAX 5 /* more than any length below 2 GiB takes, padded or not */
 
 /* Reads a varint that has at most `bytes_max` bytes, or returns 0. */

@@ -43,10 +43,10 @@ struct text_rule {
     const char *form_rule;
 };
 
-#define DIGITS_(number) #number
-#define DIGITS(number) DIGITS_(number)
+#define DIGITS_(number)   #number
+#define DIGITS(number)    DIGITS_(number)
 #define LENGTH_UP_TO(max) 0, max, "is longer than " DIGITS(max) " bytes"
-#define LENGTH_1_TO(max) 1, max, "is not 1 to " DIGITS(max) " bytes long"
+#define LENGTH_1_TO(max)  1, max, "is not 1 to " DIGITS(max) " bytes long"
 
 static bool is_letter_or_digit(uint8_t byte)
 {

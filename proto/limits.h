@@ -7,71 +7,71 @@
 /* Frames. The receive limit lies above the request limit, so that a request that is a little too
  * large gets an answer that says so; the reply limit lies below 1 MiB, the default receive limit of
  * mangos. */
-#define LIMIT_REQUEST_BYTES (960 * 1024)
-#define LIMIT_REPLY_BYTES (1020 * 1024)
-#define LIMIT_RECEIVE_BYTES (LIMIT_REQUEST_BYTES + 64 * 1024)
-#define LIMIT_ENVELOPE_BYTES (24 * 1024) /* what surrounds the payload of a request at most */
-#define LIMIT_METHOD_LENGTH 128
-#define LIMIT_METADATA_COUNT 32
-#define LIMIT_METADATA_NAME_LENGTH 64
+#define LIMIT_REQUEST_BYTES         (960 * 1024)
+#define LIMIT_REPLY_BYTES           (1020 * 1024)
+#define LIMIT_RECEIVE_BYTES         (LIMIT_REQUEST_BYTES + 64 * 1024)
+#define LIMIT_ENVELOPE_BYTES        (24 * 1024) /* what surrounds the payload of a request at most */
+#define LIMIT_METHOD_LENGTH         128
+#define LIMIT_METADATA_COUNT        32
+#define LIMIT_METADATA_NAME_LENGTH  64
 #define LIMIT_METADATA_VALUE_LENGTH 1024
-#define LIMIT_METADATA_BYTES 8192 /* names and values of one request together */
-#define LIMIT_TIMEOUT_DEFAULT_MS 30000
-#define LIMIT_TIMEOUT_MAX_MS 60000
+#define LIMIT_METADATA_BYTES        8192 /* names and values of one request together */
+#define LIMIT_TIMEOUT_DEFAULT_MS    30000
+#define LIMIT_TIMEOUT_MAX_MS        60000
 
 /* Who calls. */
 #define LIMIT_PRINCIPAL_LENGTH 255
-#define LIMIT_TENANT_LENGTH 64
-#define LIMIT_USER_LENGTH 128
-#define LIMIT_GROUP_LENGTH 64
-#define LIMIT_CALLER_GROUPS 64
-#define LIMIT_OBJECT_GROUPS 8
+#define LIMIT_TENANT_LENGTH    64
+#define LIMIT_USER_LENGTH      128
+#define LIMIT_GROUP_LENGTH     64
+#define LIMIT_CALLER_GROUPS    64
+#define LIMIT_OBJECT_GROUPS    8
 
 /* Activities. */
-#define LIMIT_REQUEST_ID_LENGTH 16
-#define LIMIT_TYPE_LENGTH 64
-#define LIMIT_TITLE_LENGTH 256
-#define LIMIT_STATUS_TEXT_LENGTH 512
-#define LIMIT_ATTRIBUTE_COUNT 16
-#define LIMIT_ATTRIBUTE_NAME_LENGTH 64
-#define LIMIT_ATTRIBUTE_VALUE_LENGTH 1024
-#define LIMIT_ATTRIBUTES_BYTES (4 * 1024) /* encoded, all attributes of one activity */
-#define LIMIT_FAILURE_CODE_LENGTH 64
-#define LIMIT_FAILURE_MESSAGE_LENGTH 1024
-#define LIMIT_PERCENT_MAX 100
-#define LIMIT_BATCH_UPDATES 65536
-#define LIMIT_RESULT_BYTES (860 * 1024)
-#define LIMIT_RESULT_ITEMS 16384
-#define LIMIT_RESULT_ITEM_ID_LENGTH 512
-#define LIMIT_RESULT_ERROR_CODE_LENGTH 64
+#define LIMIT_REQUEST_ID_LENGTH           16
+#define LIMIT_TYPE_LENGTH                 64
+#define LIMIT_TITLE_LENGTH                256
+#define LIMIT_STATUS_TEXT_LENGTH          512
+#define LIMIT_ATTRIBUTE_COUNT             16
+#define LIMIT_ATTRIBUTE_NAME_LENGTH       64
+#define LIMIT_ATTRIBUTE_VALUE_LENGTH      1024
+#define LIMIT_ATTRIBUTES_BYTES            (4 * 1024) /* encoded, all attributes of one activity */
+#define LIMIT_FAILURE_CODE_LENGTH         64
+#define LIMIT_FAILURE_MESSAGE_LENGTH      1024
+#define LIMIT_PERCENT_MAX                 100
+#define LIMIT_BATCH_UPDATES               65536
+#define LIMIT_RESULT_BYTES                (860 * 1024)
+#define LIMIT_RESULT_ITEMS                16384
+#define LIMIT_RESULT_ITEM_ID_LENGTH       512
+#define LIMIT_RESULT_ERROR_CODE_LENGTH    64
 #define LIMIT_RESULT_ERROR_MESSAGE_LENGTH 1024
-#define LIMIT_CONTENT_TYPE_LENGTH 128
-#define LIMIT_UPDATE_WITHIN_MS 30000
-#define LIMIT_KILL_AFTER_MS 90000
-#define LIMIT_JOB_ID_BITS 53
-#define LIMIT_JOB_SLOT_BITS 24
+#define LIMIT_CONTENT_TYPE_LENGTH         128
+#define LIMIT_UPDATE_WITHIN_MS            30000
+#define LIMIT_KILL_AFTER_MS               90000
+#define LIMIT_JOB_ID_BITS                 53
+#define LIMIT_JOB_SLOT_BITS               24
 
 /* Finding. */
-#define LIMIT_PAGE_SIZE 1000
-#define LIMIT_PAGE_BYTES (256 * 1024)
-#define LIMIT_FIND_TYPES 16
-#define LIMIT_FIND_STATES 8
-#define LIMIT_FIND_JOB_IDS 256
+#define LIMIT_PAGE_SIZE         1000
+#define LIMIT_PAGE_BYTES        (256 * 1024)
+#define LIMIT_FIND_TYPES        16
+#define LIMIT_FIND_STATES       8
+#define LIMIT_FIND_JOB_IDS      256
 #define LIMIT_PAGE_TOKEN_LENGTH 64
-#define LIMIT_FIND_TOUCHED 4096 /* slots that one call looks at before it returns a short page */
+#define LIMIT_FIND_TOUCHED      4096 /* slots that one call looks at before it returns a short page */
 
 /* Changes. */
-#define LIMIT_MODEL_LENGTH 64
+#define LIMIT_MODEL_LENGTH       64
 #define LIMIT_DOCUMENT_ID_LENGTH 512
-#define LIMIT_CHANGES 4096
-#define LIMIT_CHANGES_BYTES (860 * 1024) /* of one RecordModelChangesRequest, encoded */
-#define LIMIT_JSON_BYTES (512 * 1024)
-#define LIMIT_JSON_DEPTH 64
-#define LIMIT_AFFECTED_MODELS 64 /* per document and view in the window */
+#define LIMIT_CHANGES            4096
+#define LIMIT_CHANGES_BYTES      (860 * 1024) /* of one RecordModelChangesRequest, encoded */
+#define LIMIT_JSON_BYTES         (512 * 1024)
+#define LIMIT_JSON_DEPTH         64
+#define LIMIT_AFFECTED_MODELS    64 /* per document and view in the window */
 
 /* Status. */
 #define LIMIT_STATUS_MESSAGE_LENGTH 1024
-#define LIMIT_REASON_LENGTH 64
+#define LIMIT_REASON_LENGTH         64
 #define LIMIT_STATUS_METADATA_COUNT 8
 
 _Static_assert(LIMIT_RECEIVE_BYTES > LIMIT_REQUEST_BYTES,

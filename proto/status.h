@@ -29,43 +29,43 @@ enum status_code {
 };
 
 /* X(name, code it comes with, what it means) */
-#define STATUS_REASONS(X) \
-    X(NONE, OK, "no reason: the call succeeded") \
-    X(MALFORMED_FRAME, INVALID_ARGUMENT, "the bytes are no request envelope") \
-    X(FRAME_TOO_LARGE, INVALID_ARGUMENT, "the request is above 960 KiB") \
-    X(UNKNOWN_METHOD, UNIMPLEMENTED, "this server has no such method") \
-    X(MALFORMED_PAYLOAD, INVALID_ARGUMENT, \
-      "the payload is no message of the method's request type") \
-    X(BAD_FIELD, INVALID_ARGUMENT, "a field breaks its rule; metadata field names it") \
-    X(UNKNOWN_JOB, NOT_FOUND, \
-      "there is no such job, or it is not the caller's to see (as a reference in a request: " \
-      "INVALID_ARGUMENT)") \
-    X(UNKNOWN_SERVICE, NOT_FOUND, "there is no such service to check") \
-    X(UNKNOWN_TICKET, NOT_FOUND, "there is no such ticket, or it is another caller's") \
-    X(REQUEST_ID_REUSED, INVALID_ARGUMENT, "this request_id came with another payload before") \
-    X(NOT_ALLOWED, PERMISSION_DENIED, "the policy does not allow this principal to do this") \
-    X(NOT_YOURS, PERMISSION_DENIED, "the job may be seen but not changed by this caller") \
-    X(TOO_MANY_ACTIVITIES, RESOURCE_EXHAUSTED, "the table of activities is full") \
-    X(TOO_MUCH_TEXT, RESOURCE_EXHAUSTED, "the memory for activities' text is used up") \
-    X(TOO_MANY_NAMES, RESOURCE_EXHAUSTED, \
-      "the memory for tenants, users, groups, types and models is used up") \
-    X(RESULT_TOO_LARGE, RESOURCE_EXHAUSTED, "the result exceeds the memory for all results") \
-    X(TOO_MANY_PENDING_CHANGES, RESOURCE_EXHAUSTED, "changes wait for the index up to the limit") \
-    X(TOO_MANY_DOCUMENTS, RESOURCE_EXHAUSTED, "the window of changed documents is full") \
-    X(TOO_MANY_TICKETS, RESOURCE_EXHAUSTED, "the table of tickets is full") \
-    X(TOO_MANY_REQUEST_IDS, RESOURCE_EXHAUSTED, \
-      "request ids cannot be kept for their 2 minutes any more") \
-    X(INBOX_FULL, RESOURCE_EXHAUSTED, "more requests wait than the server takes") \
-    X(DISK_FULL, RESOURCE_EXHAUSTED, "the journal cannot grow") \
-    X(REPLY_TOO_LARGE, RESOURCE_EXHAUSTED, "the answer does not fit a reply") \
-    X(INDEX_NONE, FAILED_PRECONDITION, "this server writes to no index") \
-    X(DRAINING, UNAVAILABLE, "the server is about to stop") \
-    X(STARTING, UNAVAILABLE, "the server is not ready yet") \
-    X(EXPIRED_IN_QUEUE, DEADLINE_EXCEEDED, \
-      "the request's time was over before its turn came; it was not executed") \
-    X(OUTCOME_UNKNOWN, DEADLINE_EXCEEDED, \
-      "no answer came in time; the request may have been executed (client only)") \
-    X(NOT_CONNECTED, UNAVAILABLE, "no server could be reached (client only)") \
+#define STATUS_REASONS(X)                                                                          \
+    X(NONE, OK, "no reason: the call succeeded")                                                   \
+    X(MALFORMED_FRAME, INVALID_ARGUMENT, "the bytes are no request envelope")                      \
+    X(FRAME_TOO_LARGE, INVALID_ARGUMENT, "the request is above 960 KiB")                           \
+    X(UNKNOWN_METHOD, UNIMPLEMENTED, "this server has no such method")                             \
+    X(MALFORMED_PAYLOAD, INVALID_ARGUMENT,                                                         \
+      "the payload is no message of the method's request type")                                    \
+    X(BAD_FIELD, INVALID_ARGUMENT, "a field breaks its rule; metadata field names it")             \
+    X(UNKNOWN_JOB, NOT_FOUND,                                                                      \
+      "there is no such job, or it is not the caller's to see (as a reference in a request: "      \
+      "INVALID_ARGUMENT)")                                                                         \
+    X(UNKNOWN_SERVICE, NOT_FOUND, "there is no such service to check")                             \
+    X(UNKNOWN_TICKET, NOT_FOUND, "there is no such ticket, or it is another caller's")             \
+    X(REQUEST_ID_REUSED, INVALID_ARGUMENT, "this request_id came with another payload before")     \
+    X(NOT_ALLOWED, PERMISSION_DENIED, "the policy does not allow this principal to do this")       \
+    X(NOT_YOURS, PERMISSION_DENIED, "the job may be seen but not changed by this caller")          \
+    X(TOO_MANY_ACTIVITIES, RESOURCE_EXHAUSTED, "the table of activities is full")                  \
+    X(TOO_MUCH_TEXT, RESOURCE_EXHAUSTED, "the memory for activities' text is used up")             \
+    X(TOO_MANY_NAMES, RESOURCE_EXHAUSTED,                                                          \
+      "the memory for tenants, users, groups, types and models is used up")                        \
+    X(RESULT_TOO_LARGE, RESOURCE_EXHAUSTED, "the result exceeds the memory for all results")       \
+    X(TOO_MANY_PENDING_CHANGES, RESOURCE_EXHAUSTED, "changes wait for the index up to the limit")  \
+    X(TOO_MANY_DOCUMENTS, RESOURCE_EXHAUSTED, "the window of changed documents is full")           \
+    X(TOO_MANY_TICKETS, RESOURCE_EXHAUSTED, "the table of tickets is full")                        \
+    X(TOO_MANY_REQUEST_IDS, RESOURCE_EXHAUSTED,                                                    \
+      "request ids cannot be kept for their 2 minutes any more")                                   \
+    X(INBOX_FULL, RESOURCE_EXHAUSTED, "more requests wait than the server takes")                  \
+    X(DISK_FULL, RESOURCE_EXHAUSTED, "the journal cannot grow")                                    \
+    X(REPLY_TOO_LARGE, RESOURCE_EXHAUSTED, "the answer does not fit a reply")                      \
+    X(INDEX_NONE, FAILED_PRECONDITION, "this server writes to no index")                           \
+    X(DRAINING, UNAVAILABLE, "the server is about to stop")                                        \
+    X(STARTING, UNAVAILABLE, "the server is not ready yet")                                        \
+    X(EXPIRED_IN_QUEUE, DEADLINE_EXCEEDED,                                                         \
+      "the request's time was over before its turn came; it was not executed")                     \
+    X(OUTCOME_UNKNOWN, DEADLINE_EXCEEDED,                                                          \
+      "no answer came in time; the request may have been executed (client only)")                  \
+    X(NOT_CONNECTED, UNAVAILABLE, "no server could be reached (client only)")                      \
     X(INTERNAL_ERROR, INTERNAL, "a bug; the server's diagnostics say more")
 
 enum status_reason {
