@@ -90,7 +90,7 @@ $(O)/%.o: %.c Makefile | $(GEN)
 $(B)/gen/%.pb-c.c: proto/%.proto
 	$(call say,GEN ,$<)
 	@mkdir -p $(B)/gen
-	$(Q)protoc-c -Iproto --c_out=$(B)/gen $<
+	$(Q)protoc -Iproto --c_out=$(B)/gen $<
 
 $(O)/gen/%.o: $(B)/gen/%.c Makefile | $(GEN)
 	$(call say,CC  ,$<)

@@ -8,7 +8,7 @@ set -eu
 
 dir=${1:?usage: deps.sh DIR}
 here=$(dirname "$0")
-packages="gcc make pkg-config protobuf-c-compiler libprotobuf-c-dev libcmocka-dev libconfuse-dev libxxhash-dev
+packages="gcc make pkg-config protobuf-compiler protobuf-c-compiler libprotobuf-c-dev libcmocka-dev libconfuse-dev libxxhash-dev
     libjansson-dev openssl clang libclang-rt-dev"
 backport="libnng-dev libmbedtls-dev"
 
