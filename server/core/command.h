@@ -1,0 +1,179 @@
+/* Commands and entries in their journaled form: what the wire admits, the journal keeps and the core applies.
+ *
+ * An entry is a head and `count` commands. The form is canonical (one value, one encoding), little-endian and unaligned.
+ * Decoding is total: any bytes give a command or "malformed"; views point into the given bytes. Everything that the border
+ * promises (lengths, counts, UTF-8 is not looked at again) is checked again here by length and count only, since the
+ * bytes may come from a disk. Nothing here allocates or keeps state; any thread. */
+#ifndef ACTIVITYD_SERVER_CORE_COMMAND_H
+#define ACTIVITYD_SERVER_CORE_COMMAND_H
+
+#include "proto/limits.h"
+#include "server/core/bytes.h"
+#include "server/core/limits.h"
+
+enum command_kind {
+    COMMAND_EPOCH = 1,    /* a new history: first entry of a journal, restore, repair */
+    COMMAND_LIMITS = 2,   /* every value that influences the core */
+    COMMAND_UPGRADE = 3,  /* behaviour of a newer core version begins here */
+    COMMAND_TICK = 4,     /* nothing but time; carries the digest to compare and users' beats */
+    COMMAND_CREATE = 5,
+    COMMAND_UPDATE = 6,
+    COMMAND_BATCH = 7,
+    COMMAND_DESTROY = 8,
+    COMMAND_RECORD = 9,
+    COMMAND_KIND_END = 10
+};
+
+/* What the policy grants, resolved before the journal: the core never sees a policy. */
+enum caller_rights {
+    RIGHT_UPDATE_ANY = 1, /* may change every job of the tenant */
+    RIGHT_ADMIN = 2       /* sees and may change everything of the tenant */
+};
+
+struct command_caller {
+    struct bytes tenant;    /* 1..LIMIT_TENANT_LENGTH */
+    struct bytes principal; /* 1..LIMIT_PRINCIPAL_LENGTH */
+    struct bytes user;      /* empty: the principal acts as itself */
+    uint8_t rights;
+    uint8_t group_count; /* 0..LIMIT_CALLER_GROUPS */
+    struct bytes groups[LIMIT_CALLER_GROUPS];
+};
+
+struct command_groups { /* of an object; unique, in the order given */
+    uint8_t count;
+    struct bytes names[LIMIT_OBJECT_GROUPS];
+};
+
+struct command_epoch {
+    uint64_t epoch;
+    uint8_t hash_key[16];       /* SipHash key of tables keyed by foreign bytes */
+    uint32_t first_generation;  /* 28 random bits: of a fresh state's slots */
+    uint32_t raise_generations; /* added to every slot's generation (restore and repair), 0 at birth */
+    uint64_t first_ticket;      /* random */
+};
+
+struct command_limits {
+    uint64_t values[CORE_LIMIT_COUNT];
+};
+
+struct command_upgrade {
+    uint32_t core_version;
+};
+
+#define COMMAND_TICK_BEATS_MAX 4096
+struct command_tick {
+    uint64_t index; /* of the last entry applied when the tick was formed; 0 = nothing to compare */
+    uint64_t digest;
+    uint32_t beat_count;
+    struct bytes beats; /* beat_count times: text tenant, text user (command_beat_next) */
+};
+
+struct command_create {
+    struct command_caller caller;
+    uint8_t request_id[LIMIT_REQUEST_ID_LENGTH];
+    struct bytes payload; /* the canonical rest of the command: what a repetition is compared by */
+    struct bytes type;
+    struct bytes title;
+    struct command_groups groups;
+    struct bytes attributes; /* opaque to the core: as wire/ encodes them, at most LIMIT_ATTRIBUTES_BYTES */
+    uint64_t parent_job_id;
+    uint64_t retry_of_job_id;
+};
+
+struct command_update {
+    struct command_caller caller;
+    uint64_t job_id;
+    bool has_percent;
+    uint8_t percent; /* 0..100 */
+    bool has_status_text;
+    struct bytes status_text;
+    bool has_failure; /* excludes percent 100 and a result */
+    struct bytes failure_code;
+    struct bytes failure_message;
+    struct bytes result; /* opaque: an encoded JobResult; non-empty only with percent 100 */
+};
+
+struct command_batch {
+    struct command_caller caller;
+    uint32_t count;
+    struct bytes deltas;   /* zigzag varints, as proto/batch.h; the core decodes them itself, bounded */
+    struct bytes percents; /* count bytes, 0..100 */
+};
+
+struct command_destroy {
+    struct command_caller caller;
+    uint64_t job_id;
+};
+
+struct command_change {
+    struct bytes model;
+    struct bytes document_id;
+    struct bytes affected_model;
+    struct command_groups groups; /* the group "*" is the whole tenant */
+    bool deleted;
+    struct bytes json;
+};
+
+struct command_record {
+    struct command_caller caller;
+    uint8_t request_id[LIMIT_REQUEST_ID_LENGTH];
+    struct bytes payload; /* as in command_create */
+    uint64_t job_id;
+    uint32_t change_count;
+    struct bytes changes; /* change_count of them (command_change_next) */
+};
+
+/* A decoded command. Large: keep one per thread, not on small stacks. */
+struct command {
+    enum command_kind kind;
+    union {
+        struct command_epoch epoch;
+        struct command_limits limits;
+        struct command_upgrade upgrade;
+        struct command_tick tick;
+        struct command_create create;
+        struct command_update update;
+        struct command_batch batch;
+        struct command_destroy destroy;
+        struct command_record record;
+    };
+};
+
+/* One command with its kind and length before it, as it stands in an entry. `writer` semantics: see bytes.h. For CREATE and
+ * RECORD `payload` is ignored by the encoder. For TICK and RECORD the lists are encoded by command_beat_put and
+ * command_change_put first and given as bytes. */
+void command_encode(const struct command *command, struct writer *to);
+void command_beat_put(struct writer *to, struct bytes tenant, struct bytes user);
+void command_change_put(struct writer *to, const struct command_change *change);
+
+/* Reads the next command of an entry. False: malformed (reader->failed is set). */
+__attribute__((warn_unused_result)) bool command_decode(struct reader *from, struct command *command);
+
+/* Walk lists inside a decoded command. False at the end; command_decode has checked them. */
+bool command_beat_next(struct reader *from, struct bytes *tenant, struct bytes *user);
+bool command_change_next(struct reader *from, struct command_change *change);
+
+/* An upper bound of the effect bytes that applying this encoded command can make (its own reply and events, not expiry),
+ * from its head alone: the engine closes an entry before the sum exceeds CORE_EFFECTS_COMMANDS_MAX. */
+size_t command_effects_max(struct bytes encoded);
+
+enum entry_flags {
+    ENTRY_RESUME = 1, /* a start, a stall above 2,000 ms or the end of a disk-full time: nobody is killed for 60 s */
+    ENTRY_JUMP = 2    /* follow the real clock at once, even backwards in rate: first entry after a start */
+};
+
+#define ENTRY_HEAD_BYTES 24
+#define ENTRY_ELAPSED_MAX_MS 2000
+struct entry_head {
+    uint8_t version;     /* 1 */
+    uint8_t flags;
+    uint16_t elapsed_ms; /* since the previous entry of this process, 0..ENTRY_ELAPSED_MAX_MS; 0 in the first */
+    uint32_t writer;     /* who formed it; 0 on a single node */
+    uint64_t clock_ms;   /* the real clock when it was formed */
+    uint32_t count;      /* of commands */
+    uint32_t reserved;   /* 0 */
+};
+void entry_head_encode(const struct entry_head *head, struct writer *to);
+__attribute__((warn_unused_result)) bool entry_head_decode(struct reader *from, struct entry_head *head);
+
+#endif

@@ -1,0 +1,230 @@
+/* The deterministic core: state and a dated entry in, effects out. It has no clock, no I/O, no randomness and no
+ * allocator: time arrives in entries, memory is given once. Two cores that applied the same entries are equal to the byte
+ * in their canonical snapshots, on every machine.
+ *
+ * Threads: one core is used by one thread at a time; several cores are independent. Nothing is global. */
+#ifndef ACTIVITYD_SERVER_CORE_CORE_H
+#define ACTIVITYD_SERVER_CORE_CORE_H
+
+#include "server/core/bytes.h"
+#include "server/core/command.h"
+#include "server/core/effect.h"
+#include "server/core/limits.h"
+
+#define CORE_VERSION 1u
+/* Sum of command_effects_max over the commands of one entry, and what expiry may add. */
+#define CORE_EFFECTS_COMMANDS_MAX (224u * 1024u * 1024u)
+#define CORE_EFFECTS_EXPIRY_MAX (32u * 1024u * 1024u)
+#define CORE_EFFECTS_MAX (CORE_EFFECTS_COMMANDS_MAX + CORE_EFFECTS_EXPIRY_MAX)
+
+struct core;
+
+/* Fills the standard values of the table in limits.h. */
+void core_limits_standard(struct core_limits *limits);
+
+/* NULL when every value lies between its least and most and they fit together, else the name of the first bad one. */
+const char *core_limits_check(const struct core_limits *limits);
+
+/* Elementwise maximum: arenas are sized by the largest of snapshot, journal and configuration. */
+void core_limits_raise(struct core_limits *to, const struct core_limits *by);
+
+/* Bytes of memory that a core with room for `capacity` needs, effects buffer included. Largest: what it can ever touch. */
+size_t core_memory_bytes(const struct core_limits *capacity);
+
+/* Lists the parts of that memory by name, for --print-limits: calls `part` for each. */
+void core_memory_parts(const struct core_limits *capacity,
+                       void (*part)(void *context, const char *name, size_t bytes), void *context);
+
+/* Makes an empty core in zeroed memory of core_memory_bytes(capacity), 64-byte aligned (fresh mmap'ed pages are left
+ * untouched until used). The memory stays the caller's and is simply given back when the core is no longer needed. Until the
+ * first LIMITS command the standard limits, cut to the capacity, are in force. */
+struct core *core_init(void *memory, const struct core_limits *capacity);
+
+enum core_outcome {
+    CORE_OK = 0,
+    CORE_MALFORMED = -1, /* the bytes are no entry: damage or a newer version */
+    CORE_DIVERGED = -2,  /* a tick's digest is not ours: somebody computed wrongly; the process must stop */
+    CORE_TOO_LARGE = -3  /* the entry carries a limit above this core's capacity: open again with more */
+};
+
+/* Applies entry `index` (previous + 1): time advances, commands, then expiry. On CORE_OK *effects views the effects, valid
+ * until the next call. On an error the state is undefined. */
+__attribute__((warn_unused_result)) enum core_outcome core_apply(struct core *core, uint64_t index, struct bytes entry,
+                                                                 struct bytes *effects);
+
+/* Service time at which expiry has something to do, UINT64_MAX when nothing can expire. Not after the present service time:
+ * at once (a bounded part of the expiry is done per entry). */
+uint64_t core_next_deadline(const struct core *core);
+
+/* Where it stands. */
+struct core_info {
+    uint32_t version;
+    uint64_t epoch; /* 0: no EPOCH command yet */
+    uint64_t index;
+    uint64_t digest; /* of the last entry applied */
+    uint64_t service_ms;
+    uint64_t wall_ms;
+    uint64_t head_sequence;   /* of the last event */
+    uint64_t oldest_sequence; /* still in the feed window; head + 1 when it is empty */
+    uint64_t request_id_kept_ms;
+    uint64_t running;
+    uint64_t activities;
+    uint64_t results;
+    uint64_t tombstones;
+    uint64_t pending_changes;
+    uint64_t tickets;
+    uint64_t present_users;
+    struct core_limits limits; /* in force */
+};
+void core_info(const struct core *core, struct core_info *info);
+
+/* ---- Questions. They change nothing and touch a bounded number of slots. ---- */
+
+/* What a caller may see; made by core_viewer_init for one question. */
+struct core_viewer {
+    uint32_t tenant; /* 0: nothing of this tenant exists */
+    uint32_t principal;
+    uint32_t user; /* 0: none given, or nothing of it exists */
+    bool has_user;
+    bool admin;
+    bool update_any;
+    uint32_t group_count;
+    uint32_t groups[LIMIT_CALLER_GROUPS + 1]; /* and "*", for changes */
+};
+void core_viewer_init(const struct core *core, const struct command_caller *caller, struct core_viewer *viewer);
+
+/* One activity, its texts copied into `text`. */
+struct core_activity {
+    uint64_t job_id;
+    uint64_t order; /* creation order, counts from 1: page tokens hold it */
+    uint8_t state;
+    uint8_t percent;
+    uint64_t create_ms, update_ms, end_ms;
+    uint64_t parent_job_id, retry_of_job_id;
+    struct bytes type, title, status_text, owner, creator, attributes, failure_code, failure_message;
+    struct command_groups groups;
+    uint8_t text[12 * 1024];
+};
+
+struct core_find_activities {
+    struct bytes types[LIMIT_FIND_TYPES];
+    uint32_t type_count;
+    uint32_t states; /* bit 1 << state; 0 = all */
+    uint64_t job_ids[LIMIT_FIND_JOB_IDS];
+    uint32_t job_id_count; /* 0 = all visible */
+    uint64_t updated_since_ms;
+    uint64_t after_order; /* 0, or where the previous page ended */
+};
+
+enum core_found {
+    CORE_FOUND = 1,     /* one item */
+    CORE_END = 0,       /* no more */
+    CORE_EXHAUSTED = 2  /* LIMIT_FIND_TOUCHED slots were looked at: continue with the position in a new page */
+};
+
+/* A walk over the visible activities in creation order. The walk is valid as long as nothing is applied. `position` is what
+ * after_order of the next page must be, whatever the last outcome was. */
+struct core_activity_walk {
+    const struct core *core;
+    const struct core_viewer *viewer;
+    const struct core_find_activities *filter;
+    uint32_t touched;
+    uint64_t position;
+    uint32_t list_count;
+    uint32_t roots[LIMIT_CALLER_GROUPS + 3];
+    uint32_t next[LIMIT_CALLER_GROUPS + 3];
+    uint64_t sorted_ids[LIMIT_FIND_JOB_IDS];
+    uint32_t sorted_orders_at;
+};
+void core_activity_walk_init(struct core_activity_walk *walk, const struct core *core, const struct core_viewer *viewer,
+                             const struct core_find_activities *filter);
+enum core_found core_activity_next(struct core_activity_walk *walk, struct core_activity *activity);
+
+/* One visible activity, by id. False: unknown or not visible. */
+bool core_get_activity(const struct core *core, const struct core_viewer *viewer, uint64_t job_id,
+                       struct core_activity *activity);
+
+enum core_result_state { /* the values of activity.v1.ResultState */
+    RESULT_PENDING = 1,
+    RESULT_READY = 2,
+    RESULT_EMPTY = 3,
+    RESULT_EXPIRED = 4,
+    RESULT_UNKNOWN = 5
+};
+struct core_result {
+    enum core_result_state state;
+    uint8_t outcome; /* enum activity_state, ACTIVITY_NONE when unknown */
+    uint32_t length; /* of the result, when READY */
+};
+/* Looks a result up, and copies it to `to` when READY and to != NULL (room for LIMIT_RESULT_BYTES). */
+void core_get_result(const struct core *core, const struct core_viewer *viewer, uint64_t job_id, struct core_result *result,
+                     uint8_t *to);
+
+/* One changed document with the affected models that the viewer may see. */
+struct core_change {
+    uint64_t order; /* of its last update in this view: page tokens hold it */
+    struct bytes model, document_id;
+    uint64_t updated_ms;
+    uint32_t affected_count;
+    struct {
+        struct bytes affected_model;
+        uint64_t first_ms, last_ms, updated_ms;
+    } affected[LIMIT_AFFECTED_MODELS];
+    uint8_t text[1024 + LIMIT_AFFECTED_MODELS * (LIMIT_MODEL_LENGTH + 8)];
+};
+enum core_change_view { CHANGES_DATABASE = 0, CHANGES_INDEX = 1 };
+struct core_change_walk {
+    const struct core *core;
+    const struct core_viewer *viewer;
+    enum core_change_view view;
+    uint64_t updated_since_ms;
+    uint32_t touched;
+    uint64_t position; /* as in core_activity_walk */
+    uint32_t next;
+};
+void core_change_walk_init(struct core_change_walk *walk, const struct core *core, const struct core_viewer *viewer,
+                           enum core_change_view view, uint64_t after_order);
+enum core_found core_change_next(struct core_change_walk *walk, struct core_change *change);
+/* Since when the view is complete (a cap may have made older changes leave early). */
+uint64_t core_changes_complete_since_ms(const struct core *core, enum core_change_view view);
+
+/* Present users of the viewer's tenant in order of name id; `position` 0 at first. Returns false at the end. */
+struct core_user {
+    struct bytes user;
+    uint64_t last_seen_ms;
+    uint8_t text[LIMIT_USER_LENGTH];
+};
+bool core_present_user_next(const struct core *core, const struct core_viewer *viewer, uint64_t *position,
+                            struct core_user *user);
+/* Whether a beat of this user should go into the next tick: none journaled within 30 s. */
+bool core_beat_due(const struct core *core, const struct core_viewer *viewer);
+
+/* A kept event by its sequence: kind and encoded body (copied to `to`, EVENT_BYTES_MAX). False: not in the window. */
+bool core_event_read(const struct core *core, uint64_t sequence, uint8_t *kind, uint8_t *to, uint32_t *length);
+
+/* ---- Snapshots ---- */
+
+/* Where a snapshot goes to or comes from. Returns 0 or negative to stop (a write error, too few bytes). */
+struct core_stream {
+    void *context;
+    int (*write)(void *context, const void *bytes, size_t length);
+    int (*read)(void *context, void *bytes, size_t length);
+};
+
+/* Writes the canonical snapshot. Returns 0, or the stream's error. */
+__attribute__((warn_unused_result)) int core_snapshot_write(const struct core *core, const struct core_stream *stream);
+
+/* Reads the limits that a snapshot needs as capacity, from its first bytes; the stream must then be opened anew. */
+__attribute__((warn_unused_result)) int core_snapshot_limits(const struct core_stream *stream, struct core_limits *limits);
+
+/* Loads a snapshot into a fresh core (core_init) and verifies it. Returns 0, the stream's error, or CORE_MALFORMED /
+ * CORE_TOO_LARGE. Damaged bytes never do more than that. */
+__attribute__((warn_unused_result)) int core_snapshot_read(struct core *core, const struct core_stream *stream);
+
+/* XXH3-64 over the canonical snapshot. */
+uint64_t core_state_hash(const struct core *core);
+
+/* Checks every invariant of the state: NULL, or what is wrong (static text). Slow: touches everything in use. */
+const char *core_verify(const struct core *core);
+
+#endif

@@ -1,0 +1,150 @@
+/* Effects: what applying an entry did, as one contiguous run of canonical bytes. The digest covers exactly these bytes, so
+ * nothing goes in that differs between nodes (handles, pointers, progress, presence, padding).
+ *
+ * In order of happening: the events of a command come before its reply; expiry's events come last. Each effect is a head of 8
+ * bytes {u8 type, u8 kind, u8 code, u8 reason, u32 length} and `length` body bytes. */
+#ifndef ACTIVITYD_SERVER_CORE_EFFECT_H
+#define ACTIVITYD_SERVER_CORE_EFFECT_H
+
+#include "proto/status.h"
+#include "server/core/bytes.h"
+#include "server/core/command.h"
+
+enum effect_type {
+    EFFECT_REPLY = 1, /* exactly one per command, kind = enum command_kind */
+    EFFECT_EVENT = 2  /* kind = enum event_kind */
+};
+
+enum event_kind {
+    EVENT_ACTIVITY_CREATED = 1,
+    EVENT_ACTIVITY_ENDED = 2,
+    EVENT_MODEL_CHANGED = 3, /* in the database */
+    EVENT_INDEX_CHANGED = 4  /* in Elasticsearch */
+};
+
+/* How a job stands; the values of activity.v1.ActivityState. */
+enum activity_state {
+    ACTIVITY_NONE = 0,
+    ACTIVITY_RUNNING = 1,
+    ACTIVITY_COMPLETED = 2,
+    ACTIVITY_FAILED = 3,
+    ACTIVITY_CANCELLED = 4,
+    ACTIVITY_KILLED = 5
+};
+
+/* The values of activity.v1.Disposition. An ended job's disposition is its state + 2. */
+enum disposition {
+    DISPOSITION_APPLIED = 1,
+    DISPOSITION_HEARTBEAT = 2,
+    DISPOSITION_UNKNOWN = 3,
+    DISPOSITION_COMPLETED = 4,
+    DISPOSITION_FAILED = 5,
+    DISPOSITION_CANCELLED = 6,
+    DISPOSITION_KILLED = 7
+};
+_Static_assert((int)DISPOSITION_COMPLETED == (int)ACTIVITY_COMPLETED + 2 && (int)DISPOSITION_KILLED == (int)ACTIVITY_KILLED + 2,
+               "an ended job's disposition is its state + 2");
+
+struct effect {
+    enum effect_type type;
+    uint8_t kind;
+    uint8_t code;   /* enum status_code; events: 0 */
+    uint8_t reason; /* enum status_reason */
+    struct bytes body;
+};
+
+/* Bodies of replies. A refusal (code != 0) of any kind: {u8 field, u32 retry_after_ms}, field = enum effect_field. */
+enum effect_field {
+    FIELD_NONE = 0,
+    FIELD_PARENT_JOB_ID = 1,
+    FIELD_RETRY_OF_JOB_ID = 2,
+    FIELD_JOB_ID = 3,
+    FIELD_REQUEST_ID = 4
+};
+struct reply_refusal {
+    enum effect_field field;
+    uint32_t retry_after_ms;
+};
+struct reply_create { /* {u64 job_id} */
+    uint64_t job_id;
+};
+struct reply_update { /* {u64 job_id, u8 percent, u8 disposition} */
+    uint64_t job_id;
+    uint8_t percent;
+    uint8_t disposition;
+};
+struct reply_batch { /* {u32 count, u32 ignored, u8 all_applied, percents[count], dispositions[count] unless all_applied} */
+    uint32_t count;
+    uint32_t ignored;
+    struct bytes percents;
+    struct bytes dispositions; /* empty when all were applied */
+};
+struct reply_destroy { /* {u8 disposition} */
+    uint8_t disposition;
+};
+struct reply_record { /* {u64 ticket, u64 accept_ms} */
+    uint64_t ticket;
+    uint64_t accept_ms;
+};
+
+/* The body of every event: {u64 sequence, u64 time_ms, text tenant, text principal, text user, u8 group_count,
+ * text groups[]} and the kind's own part. principal and user are creator and owner of an activity, recorder of a change;
+ * together with tenant and groups they decide who may see the event. */
+struct event {
+    enum event_kind kind;
+    uint64_t sequence;
+    uint64_t time_ms; /* the entry's wall_ms */
+    struct bytes tenant;
+    struct bytes principal;
+    struct bytes user;
+    struct command_groups groups;
+    union {
+        struct { /* {u64 job_id, text type, text title, text attributes, u64 parent, u64 retry_of} */
+            uint64_t job_id;
+            struct bytes type;
+            struct bytes title;
+            struct bytes attributes;
+            uint64_t parent_job_id;
+            uint64_t retry_of_job_id;
+        } created;
+        struct { /* {u64 job_id, text type, u8 state, u8 percent, text status_text, text failure_code, text failure_message} */
+            uint64_t job_id;
+            struct bytes type;
+            uint8_t state;
+            uint8_t percent;
+            struct bytes status_text;
+            struct bytes failure_code;
+            struct bytes failure_message;
+        } ended;
+        struct { /* {text model, text document_id, text affected_model, u8 deleted, u64 first_ms, u64 last_ms, u64 updated_ms} */
+            struct bytes model;
+            struct bytes document_id;
+            struct bytes affected_model;
+            bool deleted;
+            uint64_t first_ms;
+            uint64_t last_ms;
+            uint64_t updated_ms;
+        } changed; /* both EVENT_MODEL_CHANGED and EVENT_INDEX_CHANGED (model without "es:") */
+    };
+};
+
+/* The longest body of an event: eight groups, a title, attributes and the longest names. */
+#define EVENT_BYTES_MAX 8192
+/* The longest event about the end of a job. */
+#define EVENT_ENDED_BYTES_MAX 3072
+
+/* Walks effects. False at the end. The bytes come from the core itself: damage is a bug and aborts. */
+bool effect_next(struct reader *from, struct effect *effect);
+
+void reply_refusal_read(struct bytes body, struct reply_refusal *reply);
+void reply_create_read(struct bytes body, struct reply_create *reply);
+void reply_update_read(struct bytes body, struct reply_update *reply);
+void reply_batch_read(struct bytes body, struct reply_batch *reply);
+void reply_destroy_read(struct bytes body, struct reply_destroy *reply);
+void reply_record_read(struct bytes body, struct reply_record *reply);
+
+/* Event bodies, written by the core and read by wire/ and feed/. Decoding is total (they also come from a snapshot): false when malformed. */
+void event_encode(const struct event *event, struct writer *to);
+__attribute__((warn_unused_result)) bool event_decode(uint8_t kind, struct bytes body, struct event *event);
+
+#endif
