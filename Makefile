@@ -11,6 +11,7 @@ FUZZ    ?= frame
 SECONDS ?= 30
 N       ?= 10
 
+MAKEFLAGS += --no-print-directory $(if $(filter 0,$(MAKELEVEL)$(filter -j%,$(MAKEFLAGS))),-j$(shell nproc))
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo "  $(1) $(2)")
 OUT := $(B)/$(VARIANT)$(if $(findstring clang,$(CC)),-clang)
