@@ -11,7 +11,10 @@ FUZZ    ?= frame
 SECONDS ?= 30
 N       ?= 10
 
-MAKEFLAGS += --no-print-directory $(if $(filter 0,$(MAKELEVEL)$(filter -j%,$(MAKEFLAGS))),-j$(shell nproc))
+MAKEFLAGS += --no-print-directory
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo "  $(1) $(2)")
 OUT := $(B)/$(VARIANT)$(if $(findstring clang,$(CC)),-clang)
