@@ -45,8 +45,9 @@ struct text_rule {
 
 #define DIGITS_(number)   #number
 #define DIGITS(number)    DIGITS_(number)
-#define LENGTH_UP_TO(max) 0, max, "is longer than " DIGITS(max) " bytes"
-#define LENGTH_1_TO(max)  1, max, "is not 1 to " DIGITS(max) " bytes long"
+#define LENGTH_UP_TO(max) .length_max = max, .length_rule = "is longer than " DIGITS(max) " bytes"
+#define LENGTH_1_TO(max)                                                                           \
+    .length_min = 1, .length_max = max, .length_rule = "is not 1 to " DIGITS(max) " bytes long"
 
 static bool is_letter_or_digit(uint8_t byte)
 {
@@ -77,34 +78,48 @@ static bool is_metadata_name(struct view text)
     return true;
 }
 
-static const struct text_rule method_rule = {"method", LENGTH_UP_TO(LIMIT_METHOD_LENGTH), NULL,
-                                             NULL};
-static const struct text_rule tenant_rule = {"on_behalf_of.tenant",
-                                             LENGTH_1_TO(LIMIT_TENANT_LENGTH), is_tenant,
-                                             "does not match [a-zA-Z0-9][a-zA-Z0-9._-]*"};
-static const struct text_rule user_rule = {"on_behalf_of.user", LENGTH_UP_TO(LIMIT_USER_LENGTH),
-                                           NULL, NULL};
-static const struct text_rule group_rule = {"on_behalf_of.groups", LENGTH_1_TO(LIMIT_GROUP_LENGTH),
-                                            NULL, NULL};
+static const struct text_rule method_rule = {
+    .field = "method",
+    LENGTH_UP_TO(LIMIT_METHOD_LENGTH),
+};
+static const struct text_rule tenant_rule = {
+    .field = "on_behalf_of.tenant",
+    LENGTH_1_TO(LIMIT_TENANT_LENGTH),
+    .is_well_formed = is_tenant,
+    .form_rule = "does not match [a-zA-Z0-9][a-zA-Z0-9._-]*",
+};
+static const struct text_rule user_rule = {
+    .field = "on_behalf_of.user",
+    LENGTH_UP_TO(LIMIT_USER_LENGTH),
+};
+static const struct text_rule group_rule = {
+    .field = "on_behalf_of.groups",
+    LENGTH_1_TO(LIMIT_GROUP_LENGTH),
+};
 static const struct text_rule message_rule = {
-    "status.message", LENGTH_UP_TO(LIMIT_STATUS_MESSAGE_LENGTH), NULL, NULL};
-static const struct text_rule reason_rule = {"status.reason", LENGTH_UP_TO(LIMIT_REASON_LENGTH),
-                                             NULL, NULL};
+    .field = "status.message",
+    LENGTH_UP_TO(LIMIT_STATUS_MESSAGE_LENGTH),
+};
+static const struct text_rule reason_rule = {
+    .field = "status.reason",
+    LENGTH_UP_TO(LIMIT_REASON_LENGTH),
+};
 
 /* Metadata stands in requests and in statuses, with different paths and forms of names. */
 struct metadata_rules {
     struct text_rule name;
     struct text_rule value;
 };
-
 static const struct metadata_rules request_metadata_rules = {
-    {"metadata.name", LENGTH_1_TO(LIMIT_METADATA_NAME_LENGTH), is_metadata_name,
-     "does not match [a-z0-9_-]+"},
-    {"metadata.value", LENGTH_UP_TO(LIMIT_METADATA_VALUE_LENGTH), NULL, NULL},
+    .name = {.field = "metadata.name",
+             LENGTH_1_TO(LIMIT_METADATA_NAME_LENGTH),
+             .is_well_formed = is_metadata_name,
+             .form_rule = "does not match [a-z0-9_-]+"},
+    .value = {.field = "metadata.value", LENGTH_UP_TO(LIMIT_METADATA_VALUE_LENGTH)},
 };
 static const struct metadata_rules status_metadata_rules = {
-    {"status.metadata.name", LENGTH_1_TO(LIMIT_METADATA_NAME_LENGTH), NULL, NULL},
-    {"status.metadata.value", LENGTH_UP_TO(LIMIT_METADATA_VALUE_LENGTH), NULL, NULL},
+    .name = {.field = "status.metadata.name", LENGTH_1_TO(LIMIT_METADATA_NAME_LENGTH)},
+    .value = {.field = "status.metadata.value", LENGTH_UP_TO(LIMIT_METADATA_VALUE_LENGTH)},
 };
 
 /* A known field of another type is refused, not skipped: protobuf-c refuses it too, and it is never
@@ -182,6 +197,21 @@ static int read_group(const struct field *field, struct frame_request *frame,
     return read_text(field, &group_rule, &frame->groups[frame->group_count++], error);
 }
 
+static int read_caller_field(const struct field *field, struct frame_request *frame,
+                             struct frame_error *error)
+{
+    switch (field->number) {
+    case CALLER_TENANT:
+        return read_text(field, &tenant_rule, &frame->tenant, error);
+    case CALLER_USER:
+        return read_text(field, &user_rule, &frame->user, error);
+    case CALLER_GROUPS:
+        return read_group(field, frame, error);
+    default:
+        return 0;
+    }
+}
+
 static int read_on_behalf_of(const struct field *field, struct frame_request *frame,
                              struct frame_error *error)
 {
@@ -196,27 +226,13 @@ static int read_on_behalf_of(const struct field *field, struct frame_request *fr
     struct view rest = field->bytes;
     struct field member;
     enum field_outcome outcome;
-    int refused = 0;
-    while (refused == 0 && (outcome = field_next(&rest, &member)) != FIELD_END) {
-        if (outcome == FIELD_MALFORMED) {
-            return refuse(error, path, no_message);
-        }
-        switch (member.number) {
-        case CALLER_TENANT:
-            refused = read_text(&member, &tenant_rule, &frame->tenant, error);
-            break;
-        case CALLER_USER:
-            refused = read_text(&member, &user_rule, &frame->user, error);
-            break;
-        case CALLER_GROUPS:
-            refused = read_group(&member, frame, error);
-            break;
-        default:
-            break;
+    while ((outcome = field_next(&rest, &member)) == FIELD_READ) {
+        if (read_caller_field(&member, frame, error) != 0) {
+            return 1;
         }
     }
-    if (refused != 0) {
-        return refused;
+    if (outcome == FIELD_MALFORMED) {
+        return refuse(error, path, no_message);
     }
     if (frame->tenant.length == 0) {
         return refuse(error, tenant_rule.field, tenant_rule.length_rule);
@@ -383,7 +399,8 @@ static int read_status_metadata(const struct field *field, struct frame_reply *f
         return 1;
     }
     if (frame->metadata_count == LIMIT_STATUS_METADATA_COUNT) {
-        return 0; /* a newer server may know more; what is left out only explains */
+        struct frame_metadata dropped; /* a newer server may know more; it only explains */
+        return read_metadata(field, &status_metadata_rules, &dropped, error);
     }
     return read_metadata(field, &status_metadata_rules, &frame->metadata[frame->metadata_count++],
                          error);
@@ -408,12 +425,17 @@ static int read_status_field(const struct field *field, struct frame_reply *fram
     }
 }
 
-static int read_status(const struct field *field, struct frame_reply *frame,
+static int read_status(const struct field *field, bool *seen, struct frame_reply *frame,
                        struct frame_error *error)
 {
-    if (expect_type(field, FIELD_BYTES, "status", error) != 0) {
+    static const char path[] = "status";
+    if (expect_type(field, FIELD_BYTES, path, error) != 0) {
         return 1;
     }
+    if (*seen) {
+        return refuse(error, path, "stands more than once");
+    }
+    *seen = true;
     struct view rest = field->bytes;
     struct field member;
     enum field_outcome outcome;
@@ -422,7 +444,7 @@ static int read_status(const struct field *field, struct frame_reply *frame,
             return 1;
         }
     }
-    return outcome == FIELD_END ? 0 : refuse(error, "status", no_message);
+    return outcome == FIELD_END ? 0 : refuse(error, path, no_message);
 }
 
 static int read_epoch(const struct field *field, uint64_t *epoch, struct frame_error *error)
@@ -434,37 +456,36 @@ static int read_epoch(const struct field *field, uint64_t *epoch, struct frame_e
     return 0;
 }
 
+static int read_reply_field(const struct field *field, bool *status_seen, struct frame_reply *frame,
+                            struct frame_error *error)
+{
+    switch (field->number) {
+    case REPLY_STATUS:
+        return read_status(field, status_seen, frame, error);
+    case REPLY_EPOCH:
+        return read_epoch(field, &frame->epoch, error);
+    case REPLY_PAYLOAD:
+        return read_payload(field, &frame->payload, error);
+    default:
+        return 0;
+    }
+}
+
 int frame_reply_decode(struct view bytes, struct frame_reply *frame, struct frame_error *error)
 {
     *frame = (struct frame_reply){0};
     struct field field;
     enum field_outcome outcome;
     bool status_seen = false;
-    int refused = 0;
-    while (refused == 0 && (outcome = field_next(&bytes, &field)) != FIELD_END) {
-        if (outcome == FIELD_MALFORMED) {
-            return refuse(error, "", no_message);
-        }
-        switch (field.number) {
-        case REPLY_STATUS:
-            refused = status_seen ? refuse(error, "status", "stands more than once")
-                                  : read_status(&field, frame, error);
-            status_seen = true;
-            break;
-        case REPLY_EPOCH:
-            refused = read_epoch(&field, &frame->epoch, error);
-            break;
-        case REPLY_PAYLOAD:
-            refused = read_payload(&field, &frame->payload, error);
-            break;
-        default:
-            break;
+    while ((outcome = field_next(&bytes, &field)) == FIELD_READ) {
+        if (read_reply_field(&field, &status_seen, frame, error) != 0) {
+            return 1;
         }
     }
-    if (refused == 0 && !status_seen) {
-        return refuse(error, "status", "is missing");
+    if (outcome == FIELD_MALFORMED) {
+        return refuse(error, "", no_message);
     }
-    return refused;
+    return status_seen ? 0 : refuse(error, "status", "is missing");
 }
 
 static size_t status_size(const struct frame_reply *frame)

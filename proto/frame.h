@@ -46,18 +46,18 @@ struct frame_reply {
     uint64_t epoch;
 };
 
-/* What is wrong with bytes that are no frame. */
+/* What is wrong with bytes that are no frame; `field` and `rule` make a sentence. Both static. */
 struct frame_error {
-    const char *field; /* static: the path of the field, for example "on_behalf_of.groups"; "" if
-                          none can be named */
-    const char *rule;  /* static: what is wrong, for people */
+    const char *field; /* its path, as on_behalf_of.groups; "" if none can be named */
+    const char *rule;  /* as "is longer than 64 bytes" */
 };
 
 /* Reads a request or reply envelope. Returns 0, or 1 with *error filled (the frame's contents are
  * then unspecified). Checks every rule that envelope.proto states for a field but does not look
  * into the payload, nor at the length of the whole. `method` and `payload` may be absent (empty
- * views): whether that matters is the caller's to say. A reply without a status is refused: it must
- * not pass for success. Metadata of a status beyond LIMIT_STATUS_METADATA_COUNT is skipped. */
+ * views): whether that matters is the caller's to say. A reply without a status is refused: it
+ * must not pass for success. Of a status's metadata the first LIMIT_STATUS_METADATA_COUNT are kept,
+ * the others checked and dropped. */
 __attribute__((warn_unused_result)) int
 frame_request_decode(struct view bytes, struct frame_request *frame, struct frame_error *error);
 __attribute__((warn_unused_result)) int
