@@ -1,8 +1,8 @@
 /* The embedded journal: opening, starting, and the committer, the thread that appends and syncs.
  *
- * The committer takes what is queued, writes it with one pwrite, syncs once, and only then tells. It alone calls the
- * user's functions. A failed sync ends all writing: what reached the disk is not known, and the page cache would answer a
- * second sync with success. */
+ * The committer takes what is queued, writes it with one pwrite, syncs once, and only then tells.
+ * It alone calls the user's functions. A failed sync ends all writing: what reached the disk is not
+ * known, and the page cache would answer a second sync with success. */
 #include "server/journal/journal.h"
 
 #include <errno.h>
@@ -24,9 +24,10 @@ struct group {
     size_t bytes;
 };
 
-/* --- Opening ------------------------------------------------------------------------------------------------------ */
+/* --- Opening ---------------------------------------------------------------------------------- */
 
-static struct journal_shared *shared_new(void) {
+static struct journal_shared *shared_new(void)
+{
     struct journal_shared *shared = calloc(1, sizeof *shared);
     if (shared == NULL)
         return NULL;
@@ -41,7 +42,8 @@ static struct journal_shared *shared_new(void) {
     return shared;
 }
 
-static void shared_free(struct journal_shared *shared) {
+static void shared_free(struct journal_shared *shared)
+{
     if (shared == NULL)
         return;
     for (size_t i = 0; i < JOURNAL_SPARES; i++)
@@ -53,7 +55,9 @@ static void shared_free(struct journal_shared *shared) {
     free(shared);
 }
 
-int journal_segment_add(struct journal_shared *shared, uint64_t first, uint64_t bytes, struct journal_error *error) {
+int journal_segment_add(struct journal_shared *shared, uint64_t first, uint64_t bytes,
+                        struct journal_error *error)
+{
     if (shared->segment_count == shared->segment_capacity) {
         size_t capacity = shared->segment_capacity == 0 ? 16 : shared->segment_capacity * 2;
         struct journal_segment *segments = realloc(shared->segments, capacity * sizeof *segments);
@@ -62,11 +66,13 @@ int journal_segment_add(struct journal_shared *shared, uint64_t first, uint64_t 
         shared->segments = segments;
         shared->segment_capacity = capacity;
     }
-    shared->segments[shared->segment_count++] = (struct journal_segment){.first = first, .bytes = bytes};
+    shared->segments[shared->segment_count++] =
+        (struct journal_segment){.first = first, .bytes = bytes};
     return 0;
 }
 
-static int open_directory(struct journal *journal, struct journal_error *error) {
+static int open_directory(struct journal *journal, struct journal_error *error)
+{
     const char *path = journal->options.directory;
     int result = storage_directory_open(path, !journal->options.read_only, &journal->directory);
     if (result != 0) {
@@ -74,19 +80,23 @@ static int open_directory(struct journal *journal, struct journal_error *error) 
         return journal_error_storage(error, result, "opening the journal's directory %s", path);
     }
     if (!journal->options.read_only && storage_lock(journal->directory) != 0)
-        return journal_error_set(error, JOURNAL_LOCKED, "the journal in %s is in use by another process", path);
+        return journal_error_set(error, JOURNAL_LOCKED,
+                                 "the journal in %s is in use by another process", path);
     return 0;
 }
 
 /* The first segment of a new history. */
-static int make_first(struct journal *journal, struct journal_error *error) {
+static int make_first(struct journal *journal, struct journal_error *error)
+{
     struct storage_file *file = NULL;
     journal->header = (struct segment_header){.first = 1, .size = journal->options.segment_bytes};
     int result = storage_random(&journal->header.epoch, sizeof journal->header.epoch);
     if (result == 0)
-        result = storage_create(journal->directory, RECOVERY_TEMPORARY, journal->header.size, &file);
+        result =
+            storage_create(journal->directory, RECOVERY_TEMPORARY, journal->header.size, &file);
     if (result != 0)
-        return journal_error_storage(error, result, "making the first segment in %s", journal->options.directory);
+        return journal_error_storage(error, result, "making the first segment in %s",
+                                     journal->options.directory);
     journal->active = file;
     journal->offset = SEGMENT_DATA;
     journal->fresh = true;
@@ -94,8 +104,10 @@ static int make_first(struct journal *journal, struct journal_error *error) {
     return result == 0 ? journal_segment_add(journal->shared, 1, 0, error) : result;
 }
 
-/* All but the last segment count as full: only their sizes are looked at, whoever needs the entries checks them. */
-static int add_full_segment(struct journal *journal, uint64_t first, struct journal_error *error) {
+/* All but the last segment count as full: only their sizes are looked at, whoever needs the entries
+ * checks them. */
+static int add_full_segment(struct journal *journal, uint64_t first, struct journal_error *error)
+{
     struct storage_file *file = NULL;
     uint64_t size = 0;
     int result = storage_open(journal->directory, segment_name(first).text, &file);
@@ -105,19 +117,23 @@ static int add_full_segment(struct journal *journal, uint64_t first, struct jour
     }
     if (result != 0)
         return journal_error_storage(error, result, "opening %s", segment_name(first).text);
-    return journal_segment_add(journal->shared, first, size > SEGMENT_DATA ? size - SEGMENT_DATA : 0, error);
+    return journal_segment_add(journal->shared, first,
+                               size > SEGMENT_DATA ? size - SEGMENT_DATA : 0, error);
 }
 
 static int read_segments(struct journal *journal, const struct recovery_numbers *segments,
-                         struct journal_error *error) {
+                         struct journal_error *error)
+{
     struct recovery_end end;
     int result = 0;
     for (size_t i = 0; result == 0 && i + 1 < segments->count; i++)
         result = add_full_segment(journal, segments->items[i], error);
     if (result == 0)
-        result = recovery_find_end(journal->directory, segments->items[segments->count - 1], &end, error);
+        result = recovery_find_end(journal->directory, segments->items[segments->count - 1], &end,
+                                   error);
     if (result == 0)
-        result = journal_segment_add(journal->shared, end.header.first, end.offset - SEGMENT_DATA, error);
+        result = journal_segment_add(journal->shared, end.header.first, end.offset - SEGMENT_DATA,
+                                     error);
     if (result != 0)
         return result;
     journal->header = end.header;
@@ -127,17 +143,20 @@ static int read_segments(struct journal *journal, const struct recovery_numbers 
     return 0;
 }
 
-static int read_directory(struct journal *journal, struct journal_error *error) {
+static int read_directory(struct journal *journal, struct journal_error *error)
+{
     struct recovery_listing listing;
     const char *path = journal->options.directory;
     int result = recovery_list(journal->directory, &listing, error);
     if (result == 0 && listing.repairing)
-        result = journal_error_set(error, JOURNAL_DATA_LOSS,
-                                   "a repair of %s was interrupted: run `activityd journal repair` again", path);
+        result = journal_error_set(
+            error, JOURNAL_DATA_LOSS,
+            "a repair of %s was interrupted: run `activityd journal repair` again", path);
     else if (result == 0 && listing.segments.count > 0)
         result = read_segments(journal, &listing.segments, error);
     else if (result == 0 && listing.snapshots.count > 0)
-        result = journal_error_set(error, JOURNAL_DATA_LOSS, "%s has snapshots but no segment; " SEGMENT_WAY_OUT, path);
+        result = journal_error_set(error, JOURNAL_DATA_LOSS,
+                                   "%s has snapshots but no segment; " SEGMENT_WAY_OUT, path);
     else if (result == 0 && journal->options.read_only)
         result = journal_error_set(error, JOURNAL_IO, "there is no journal in %s", path);
     else if (result == 0)
@@ -146,7 +165,8 @@ static int read_directory(struct journal *journal, struct journal_error *error) 
     return result;
 }
 
-static int open_all(struct journal *journal, struct journal_error *error) {
+static int open_all(struct journal *journal, struct journal_error *error)
+{
     int result = open_directory(journal, error);
     if (result == 0)
         result = read_directory(journal, error);
@@ -158,8 +178,11 @@ static int open_all(struct journal *journal, struct journal_error *error) {
     return result;
 }
 
-int journal_open(const struct journal_options *options, struct journal **journal, struct journal_error *error) {
-    CHECK(options->segment_bytes >= JOURNAL_SEGMENT_MIN && options->segment_bytes <= SEGMENT_SIZE_MAX);
+int journal_open(const struct journal_options *options, struct journal **journal,
+                 struct journal_error *error)
+{
+    CHECK(options->segment_bytes >= JOURNAL_SEGMENT_MIN &&
+          options->segment_bytes <= SEGMENT_SIZE_MAX);
     CHECK(options->segment_bytes % SIZE_UNIT == 0);
     struct journal *opened = calloc(1, sizeof *opened);
     int result = 0;
@@ -180,9 +203,10 @@ int journal_open(const struct journal_options *options, struct journal **journal
     return 0;
 }
 
-/* --- The committer ------------------------------------------------------------------------------------------------ */
+/* --- The committer ---------------------------------------------------------------------------- */
 
-void journal_set_failed(struct journal *journal, const struct journal_error *error) {
+void journal_set_failed(struct journal *journal, const struct journal_error *error)
+{
     struct journal_shared *shared = journal->shared;
     pthread_mutex_lock(&shared->lock);
     if (!shared->failed) {
@@ -194,10 +218,15 @@ void journal_set_failed(struct journal *journal, const struct journal_error *err
     pthread_mutex_unlock(&shared->lock);
 }
 
-static uint64_t room(const struct journal *journal) { return journal->header.size - journal->offset; }
+static uint64_t room(const struct journal *journal)
+{
+    return journal->header.size - journal->offset;
+}
 
 /* Goes on in a new segment, made of the given spare. */
-static int roll(struct journal *journal, size_t spare, struct storage_file *file, struct journal_error *error) {
+static int roll(struct journal *journal, size_t spare, struct storage_file *file,
+                struct journal_error *error)
+{
     uint64_t first = atomic_load_explicit(&journal->durable, memory_order_relaxed) + 1;
     struct segment_header header = {.epoch = journal->epoch,
                                     .first = first,
@@ -207,7 +236,8 @@ static int roll(struct journal *journal, size_t spare, struct storage_file *file
     journal->active = file;
     journal->header = header;
     journal->offset = SEGMENT_DATA;
-    int result = segment_publish(journal->directory, file, journal_spare_name(spare), &header, error);
+    int result =
+        segment_publish(journal->directory, file, journal_spare_name(spare), &header, error);
     struct journal_shared *shared = journal->shared;
     pthread_mutex_lock(&shared->lock);
     if (result == 0)
@@ -219,8 +249,10 @@ static int roll(struct journal *journal, size_t spare, struct storage_file *file
     return result;
 }
 
-/* Copies from the queue what one write takes: at least one entry, which has room in the segment. Under the lock. */
-static void form_group(struct journal *journal, struct group *group) {
+/* Copies from the queue what one write takes: at least one entry, which has room in the segment.
+ * Under the lock. */
+static void form_group(struct journal *journal, struct group *group)
+{
     const struct journal_shared *shared = journal->shared;
     uint64_t limit = room(journal) < SEGMENT_GROUP_BYTES ? room(journal) : SEGMENT_GROUP_BYTES;
     group->count = 0;
@@ -236,7 +268,8 @@ static void form_group(struct journal *journal, struct group *group) {
     CHECK(group->count > 0);
 }
 
-static int write_group(struct journal *journal, struct group *group, struct journal_error *error) {
+static int write_group(struct journal *journal, struct group *group, struct journal_error *error)
+{
     uint64_t synced = atomic_load_explicit(&journal->durable, memory_order_relaxed);
     uint8_t *at = journal->group;
     for (size_t i = 0; i < group->count; i++) {
@@ -252,9 +285,10 @@ static int write_group(struct journal *journal, struct group *group, struct jour
     if (result == 0)
         result = storage_sync(journal->active);
     if (result != 0) {
-        journal_error_storage(error, result, "%s: writing entry %" PRIu64, segment_name(journal->header.first).text,
-                              synced + 1);
-        /* The place was allocated: even "no space" is a broken disk here, and never a reason to go on. */
+        journal_error_storage(error, result, "%s: writing entry %" PRIu64,
+                              segment_name(journal->header.first).text, synced + 1);
+        /* The place was allocated: even "no space" is a broken disk here, and never a reason to go
+         * on. */
         error->code = JOURNAL_IO;
         return error->code;
     }
@@ -262,9 +296,11 @@ static int write_group(struct journal *journal, struct group *group, struct jour
     return 0;
 }
 
-static void tell_committed(struct journal *journal, const struct group *group) {
+static void tell_committed(struct journal *journal, const struct group *group)
+{
     struct journal_shared *shared = journal->shared;
-    atomic_store_explicit(&journal->durable, group->headers[group->count - 1].index, memory_order_release);
+    atomic_store_explicit(&journal->durable, group->headers[group->count - 1].index,
+                          memory_order_release);
     pthread_mutex_lock(&shared->lock);
     shared->head = (shared->head + group->count) % JOURNAL_PROPOSALS_MAX;
     shared->count -= group->count;
@@ -283,7 +319,8 @@ static void tell_committed(struct journal *journal, const struct group *group) {
 enum task { TASK_WAIT, TASK_END, TASK_FAILED, TASK_WRITABLE, TASK_ROLL, TASK_COMMIT };
 
 /* What the committer does next, by the state under the lock. */
-static enum task next_task(const struct journal *journal, bool told_writable, size_t *spare) {
+static enum task next_task(const struct journal *journal, bool told_writable, size_t *spare)
+{
     const struct journal_shared *shared = journal->shared;
     if (shared->failed)
         return TASK_FAILED;
@@ -300,7 +337,8 @@ static enum task next_task(const struct journal *journal, bool told_writable, si
     return shared->stopping && !shared->writable ? TASK_END : TASK_WAIT;
 }
 
-static void *committer_main(void *argument) {
+static void *committer_main(void *argument)
+{
     struct journal *journal = argument;
     struct journal_shared *shared = journal->shared;
     struct journal_error error;
@@ -343,14 +381,16 @@ static void *committer_main(void *argument) {
     }
 }
 
-int journal_propose(struct journal *journal, uint64_t token, const uint8_t *body, uint32_t length) {
+int journal_propose(struct journal *journal, uint64_t token, const uint8_t *body, uint32_t length)
+{
     struct journal_shared *shared = journal->shared;
     CHECK(journal->started && length >= 1 && length <= JOURNAL_BODY_MAX);
     pthread_mutex_lock(&shared->lock);
     bool taken = shared->count < JOURNAL_PROPOSALS_MAX && !shared->failed;
     if (taken) {
         size_t place = (shared->head + shared->count) % JOURNAL_PROPOSALS_MAX;
-        shared->queue[place] = (struct journal_proposal){.token = token, .body = body, .length = length};
+        shared->queue[place] =
+            (struct journal_proposal){.token = token, .body = body, .length = length};
         shared->count++;
         pthread_cond_signal(&shared->work);
     }
@@ -358,11 +398,12 @@ int journal_propose(struct journal *journal, uint64_t token, const uint8_t *body
     return taken ? 0 : 1;
 }
 
-/* --- Starting and ending ------------------------------------------------------------------------------------------ */
+/* --- Starting and ending ---------------------------------------------------------------------- */
 
-static int remove_leftovers(struct journal *journal, struct journal_error *error) {
-    static const char *const names[] = {RECOVERY_TEMPORARY, RECOVERY_SNAPSHOT_TEMPORARY, RECOVERY_SPARE_0,
-                                        RECOVERY_SPARE_1, RECOVERY_RESERVE};
+static int remove_leftovers(struct journal *journal, struct journal_error *error)
+{
+    static const char *const names[] = {RECOVERY_TEMPORARY, RECOVERY_SNAPSHOT_TEMPORARY,
+                                        RECOVERY_SPARE_0, RECOVERY_SPARE_1, RECOVERY_RESERVE};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int result = storage_remove(journal->directory, names[i]);
         if (result != 0)
@@ -371,7 +412,8 @@ static int remove_leftovers(struct journal *journal, struct journal_error *error
     return 0;
 }
 
-static int copy_bytes(struct storage_file *from, struct storage_file *to, uint64_t end) {
+static int copy_bytes(struct storage_file *from, struct storage_file *to, uint64_t end)
+{
     uint8_t *piece = malloc(COPY_PIECE);
     int result = piece == NULL ? -ENOMEM : 0;
     for (uint64_t offset = SEGMENT_DATA; result == 0 && offset < end; offset += COPY_PIECE) {
@@ -385,7 +427,8 @@ static int copy_bytes(struct storage_file *from, struct storage_file *to, uint64
 }
 
 /* Makes the segment that takes the last one's place: its valid part, at the same offsets. */
-static int copy_last(struct journal *journal, struct journal_error *error) {
+static int copy_last(struct journal *journal, struct journal_error *error)
+{
     struct segment_name name = segment_name(journal->header.first);
     struct segment_header header = journal->header;
     uint64_t used = (journal->offset + SIZE_UNIT - 1) / SIZE_UNIT * SIZE_UNIT;
@@ -393,7 +436,8 @@ static int copy_last(struct journal *journal, struct journal_error *error) {
     header.size = used > journal->options.segment_bytes ? used : journal->options.segment_bytes;
     int result = storage_open(journal->directory, name.text, &from);
     if (result == 0)
-        result = storage_create(journal->directory, RECOVERY_TEMPORARY, header.size, &journal->active);
+        result =
+            storage_create(journal->directory, RECOVERY_TEMPORARY, header.size, &journal->active);
     if (result == 0)
         result = copy_bytes(from, journal->active, journal->offset);
     storage_close(from);
@@ -403,19 +447,24 @@ static int copy_last(struct journal *journal, struct journal_error *error) {
     return segment_publish(journal->directory, journal->active, RECOVERY_TEMPORARY, &header, error);
 }
 
-/* The copy is read again: what the first reading saw may have been in memory only, and may be gone by now. */
-static int check_copy(const struct journal *journal, struct journal_error *error) {
+/* The copy is read again: what the first reading saw may have been in memory only, and may be gone
+ * by now. */
+static int check_copy(const struct journal *journal, struct journal_error *error)
+{
     struct recovery_end end;
     int result = recovery_find_end(journal->directory, journal->header.first, &end, error);
     if (result != 0)
         return result;
-    if (end.index != journal_durable_index(journal) || end.checksum != journal->previous || end.torn)
-        return journal_error_set(error, JOURNAL_DATA_LOSS, "%s has changed while it was copied; " SEGMENT_WAY_OUT,
+    if (end.index != journal_durable_index(journal) || end.checksum != journal->previous ||
+        end.torn)
+        return journal_error_set(error, JOURNAL_DATA_LOSS,
+                                 "%s has changed while it was copied; " SEGMENT_WAY_OUT,
                                  segment_name(journal->header.first).text);
     return 0;
 }
 
-static void stop_keeper(struct journal *journal) {
+static void stop_keeper(struct journal *journal)
+{
     struct journal_shared *shared = journal->shared;
     pthread_mutex_lock(&shared->lock);
     shared->keeper_stopping = true;
@@ -424,7 +473,8 @@ static void stop_keeper(struct journal *journal) {
     pthread_join(journal->keeper, NULL);
 }
 
-static int start_threads(struct journal *journal, struct journal_error *error) {
+static int start_threads(struct journal *journal, struct journal_error *error)
+{
     int result = pthread_create(&journal->keeper, NULL, journal_keeper_main, journal);
     if (result != 0)
         return journal_error_storage(error, -result, "starting the journal's keeper");
@@ -437,7 +487,9 @@ static int start_threads(struct journal *journal, struct journal_error *error) {
     return journal_error_storage(error, -result, "starting the journal's committer");
 }
 
-int journal_start(struct journal *journal, const struct journal_events *events, struct journal_error *error) {
+int journal_start(struct journal *journal, const struct journal_events *events,
+                  struct journal_error *error)
+{
     CHECK(!journal->started && !journal->options.read_only);
     journal->events = *events;
     journal->group = malloc(SEGMENT_GROUP_BYTES);
@@ -455,7 +507,8 @@ int journal_start(struct journal *journal, const struct journal_events *events, 
 }
 
 /* The keeper goes last: the committer may need a spare for what is still queued. */
-static void stop_threads(struct journal *journal) {
+static void stop_threads(struct journal *journal)
+{
     struct journal_shared *shared = journal->shared;
     pthread_mutex_lock(&shared->lock);
     shared->stopping = true;
@@ -465,7 +518,8 @@ static void stop_threads(struct journal *journal) {
     stop_keeper(journal);
 }
 
-void journal_close(struct journal *journal) {
+void journal_close(struct journal *journal)
+{
     if (journal == NULL)
         return;
     if (journal->started)
@@ -479,22 +533,32 @@ void journal_close(struct journal *journal) {
     free(journal);
 }
 
-/* --- Looking ------------------------------------------------------------------------------------------------------ */
+/* --- Looking ---------------------------------------------------------------------------------- */
 
-uint64_t journal_epoch(const struct journal *journal) { return journal->epoch; }
+uint64_t journal_epoch(const struct journal *journal)
+{
+    return journal->epoch;
+}
 
-uint64_t journal_durable_index(const struct journal *journal) {
+uint64_t journal_durable_index(const struct journal *journal)
+{
     return atomic_load_explicit(&journal->durable, memory_order_acquire);
 }
 
-uint64_t journal_marked_index(const struct journal *journal) {
+uint64_t journal_marked_index(const struct journal *journal)
+{
     return journal->found.suspect != 0 ? journal->found.suspect : journal->found.replay;
 }
 
-void journal_mark(struct journal *journal, uint64_t index) { mark_set(&journal->mark, index); }
+void journal_mark(struct journal *journal, uint64_t index)
+{
+    mark_set(&journal->mark, index);
+}
 
-/* Bytes of the entries behind `index`; within a segment they are taken as equally long. Under the lock. */
-static uint64_t bytes_behind(const struct journal_shared *shared, uint64_t index, uint64_t durable) {
+/* Bytes of the entries behind `index`; within a segment they are taken as equally long. Under the
+ * lock. */
+static uint64_t bytes_behind(const struct journal_shared *shared, uint64_t index, uint64_t durable)
+{
     uint64_t bytes = 0;
     for (size_t i = 0; i < shared->segment_count; i++) {
         const struct journal_segment *segment = &shared->segments[i];
@@ -502,17 +566,20 @@ static uint64_t bytes_behind(const struct journal_shared *shared, uint64_t index
         if (segment->first > index)
             bytes += segment->bytes;
         else if (next > index + 1)
-            bytes += (uint64_t)((double)segment->bytes * (double)(next - index - 1) / (double)(next - segment->first));
+            bytes += (uint64_t)((double)segment->bytes * (double)(next - index - 1) /
+                                (double)(next - segment->first));
     }
     return bytes;
 }
 
-void journal_status(const struct journal *journal, struct journal_status *status) {
+void journal_status(const struct journal *journal, struct journal_status *status)
+{
     struct journal_shared *shared = journal->shared;
     pthread_mutex_lock(&shared->lock);
     uint64_t durable = journal_durable_index(journal);
     *status = (struct journal_status){.durable_index = durable,
-                                      .bytes_since_snapshot = bytes_behind(shared, shared->snapshot_index, durable),
+                                      .bytes_since_snapshot =
+                                          bytes_behind(shared, shared->snapshot_index, durable),
                                       .newest_snapshot_index = shared->snapshot_index,
                                       .newest_snapshot_bytes = shared->snapshot_bytes,
                                       .segment_count = shared->segment_count,

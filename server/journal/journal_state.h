@@ -1,4 +1,5 @@
-/* What journal_file.c, keeper.c, reader.c and snapshot.c share: the insides of struct journal. For them alone. */
+/* What journal_file.c, keeper.c, reader.c and snapshot.c share: the insides of struct journal. For
+ * them alone. */
 #ifndef ACTIVITYD_SERVER_JOURNAL_JOURNAL_STATE_H
 #define ACTIVITYD_SERVER_JOURNAL_JOURNAL_STATE_H
 
@@ -11,12 +12,14 @@
 #include "server/journal/segment.h"
 #include "server/journal/storage.h"
 
-/* Segments held ready. One is the next; the other is the reserve's segment: with one left, users are refused. */
+/* Segments held ready. One is the next; the other is the reserve's segment: with one left, users
+ * are refused. */
 #define JOURNAL_SPARES 2
 
 struct journal_segment {
     uint64_t first;
-    uint64_t bytes; /* of its entries; for one that was not written by this process, all that it has room for */
+    uint64_t bytes; /* of its entries; for one that was not written by this process, all that it has
+                       room for */
 };
 
 struct journal_proposal {
@@ -28,7 +31,8 @@ struct journal_proposal {
 /* What several threads use. The lock guards all of it and is never held over I/O or a callback. */
 struct journal_shared {
     pthread_mutex_t lock;
-    pthread_cond_t work; /* for the committer: a proposal, a spare, a change of `writable`, an end */
+    pthread_cond_t
+        work; /* for the committer: a proposal, a spare, a change of `writable`, an end */
     pthread_cond_t keep; /* for the keeper: something to be made, an end */
     struct journal_proposal queue[JOURNAL_PROPOSALS_MAX]; /* a ring */
     size_t head;
@@ -40,13 +44,13 @@ struct journal_shared {
     uint64_t reserve_bytes;                      /* of the reserve file; 0 = there is none */
     uint64_t snapshot_index;                     /* of the newest good snapshot; 0 = none known */
     uint64_t snapshot_bytes;
-    bool snapshot_chosen;   /* the snapshots were looked at: snapshot_index can be trusted */
+    bool snapshot_chosen; /* the snapshots were looked at: snapshot_index can be trusted */
     bool snapshot_writing;
-    bool reserve_spent;     /* by the snapshot under way: nobody else may take the room */
+    bool reserve_spent; /* by the snapshot under way: nobody else may take the room */
     bool writable;
     bool stopping;
     bool keeper_stopping;
-    bool failed;            /* nothing is written any more; `failure` says why */
+    bool failed; /* nothing is written any more; `failure` says why */
     struct journal_error failure;
     uint64_t syncs;
 };
@@ -71,22 +75,26 @@ struct journal {
     uint32_t previous; /* checksum of the last entry */
     uint8_t *group;    /* SEGMENT_GROUP_BYTES */
 
-    /* Behind a pointer, so that functions which only look, under the lock, can take a const journal. */
+    /* Behind a pointer, so that functions which only look, under the lock, can take a const
+     * journal. */
     struct journal_shared *shared;
 };
 
 /* Adds a segment to the list. Under the lock. */
-__attribute__((warn_unused_result)) int journal_segment_add(struct journal_shared *shared, uint64_t first, uint64_t bytes,
+__attribute__((warn_unused_result)) int journal_segment_add(struct journal_shared *shared,
+                                                            uint64_t first, uint64_t bytes,
                                                             struct journal_error *error);
 
 /* Stops all writing; the committer tells the user. Any thread, without the lock. */
 void journal_set_failed(struct journal *journal, const struct journal_error *error);
 
-/* The body of the keeper's thread: makes spares and the reserve, and says whether the journal is writable. */
+/* The body of the keeper's thread: makes spares and the reserve, and says whether the journal is
+ * writable. */
 void *journal_keeper_main(void *journal);
 const char *journal_spare_name(size_t spare);
 
-/* Gives the reserve's room to the snapshot under way. False when there is none left. Without the lock. */
+/* Gives the reserve's room to the snapshot under way. False when there is none left. Without the
+ * lock. */
 __attribute__((warn_unused_result)) bool journal_spend_reserve(struct journal *journal);
 
 #endif

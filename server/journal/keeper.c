@@ -1,5 +1,6 @@
-/* The keeper: a thread that makes segments before they are needed and keeps room in reserve, so that neither a commit nor
- * the snapshot that frees a full disk has to hope for space. What it does is slow and never in a commit's way. */
+/* The keeper: a thread that makes segments before they are needed and keeps room in reserve, so
+ * that neither a commit nor the snapshot that frees a full disk has to hope for space. What it does
+ * is slow and never in a commit's way. */
 #include <errno.h>
 #include <time.h>
 
@@ -8,21 +9,28 @@
 
 enum {
     RETRY_SECONDS = 1,
-    RESERVE_ADD = 1 << 20,   /* a snapshot is at least this much larger than the last one when the reserve is sized */
-    RESERVE_SHARE = 8        /* or by this part of it */
+    RESERVE_ADD = 1 << 20, /* a snapshot is at least this much larger than the last one when the
+                              reserve is sized */
+    RESERVE_SHARE = 8      /* or by this part of it */
 };
 
-const char *journal_spare_name(size_t spare) { return spare == 0 ? RECOVERY_SPARE_0 : RECOVERY_SPARE_1; }
+const char *journal_spare_name(size_t spare)
+{
+    return spare == 0 ? RECOVERY_SPARE_0 : RECOVERY_SPARE_1;
+}
 
-static uint64_t reserve_wanted(const struct journal *journal) {
+static uint64_t reserve_wanted(const struct journal *journal)
+{
     const struct journal_shared *shared = journal->shared;
     uint64_t wanted = journal->options.snapshot_reserve;
     uint64_t next = shared->snapshot_bytes + shared->snapshot_bytes / RESERVE_SHARE + RESERVE_ADD;
     return wanted > next ? wanted : next;
 }
 
-/* What is to be made next: a spare's number, JOURNAL_SPARES for the reserve, -1 for nothing. Under the lock. */
-static int next_task(const struct journal *journal) {
+/* What is to be made next: a spare's number, JOURNAL_SPARES for the reserve, -1 for nothing. Under
+ * the lock. */
+static int next_task(const struct journal *journal)
+{
     const struct journal_shared *shared = journal->shared;
     if (shared->reserve_spent)
         return -1;
@@ -32,9 +40,11 @@ static int next_task(const struct journal *journal) {
     return shared->reserve_bytes < reserve_wanted(journal) ? JOURNAL_SPARES : -1;
 }
 
-static int make_spare(struct journal *journal, size_t spare, struct journal_error *error) {
+static int make_spare(struct journal *journal, size_t spare, struct journal_error *error)
+{
     struct storage_file *file = NULL;
-    int result = storage_create(journal->directory, journal_spare_name(spare), journal->options.segment_bytes, &file);
+    int result = storage_create(journal->directory, journal_spare_name(spare),
+                                journal->options.segment_bytes, &file);
     if (result != 0)
         return journal_error_storage(error, result, "making %s", journal_spare_name(spare));
     pthread_mutex_lock(&journal->shared->lock);
@@ -43,7 +53,8 @@ static int make_spare(struct journal *journal, size_t spare, struct journal_erro
     return 0;
 }
 
-static int make_reserve(struct journal *journal, struct journal_error *error) {
+static int make_reserve(struct journal *journal, struct journal_error *error)
+{
     pthread_mutex_lock(&journal->shared->lock);
     uint64_t wanted = reserve_wanted(journal);
     journal->shared->reserve_bytes = 0;
@@ -57,21 +68,25 @@ static int make_reserve(struct journal *journal, struct journal_error *error) {
     return 0;
 }
 
-static void set_writable(struct journal *journal, bool writable) {
+static void set_writable(struct journal *journal, bool writable)
+{
     journal->shared->writable = writable;
     pthread_cond_signal(&journal->shared->work);
 }
 
-static void wait_a_while(struct journal *journal) {
+static void wait_a_while(struct journal *journal)
+{
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += RETRY_SECONDS;
     while (!journal->shared->keeper_stopping && !journal->shared->failed)
-        if (pthread_cond_timedwait(&journal->shared->keep, &journal->shared->lock, &until) == ETIMEDOUT)
+        if (pthread_cond_timedwait(&journal->shared->keep, &journal->shared->lock, &until) ==
+            ETIMEDOUT)
             break;
 }
 
-void *journal_keeper_main(void *argument) {
+void *journal_keeper_main(void *argument)
+{
     struct journal *journal = argument;
     struct journal_shared *shared = journal->shared;
     struct journal_error error;
@@ -85,7 +100,8 @@ void *journal_keeper_main(void *argument) {
             continue;
         }
         pthread_mutex_unlock(&journal->shared->lock);
-        int result = task == JOURNAL_SPARES ? make_reserve(journal, &error) : make_spare(journal, (size_t)task, &error);
+        int result = task == JOURNAL_SPARES ? make_reserve(journal, &error)
+                                            : make_spare(journal, (size_t)task, &error);
         if (result != 0 && result != JOURNAL_NO_SPACE)
             journal_set_failed(journal, &error);
         pthread_mutex_lock(&journal->shared->lock);
@@ -100,7 +116,8 @@ void *journal_keeper_main(void *argument) {
     return NULL;
 }
 
-bool journal_spend_reserve(struct journal *journal) {
+bool journal_spend_reserve(struct journal *journal)
+{
     struct journal_shared *shared = journal->shared;
     pthread_mutex_lock(&journal->shared->lock);
     bool present = shared->reserve_bytes > 0;

@@ -14,7 +14,8 @@ struct mark_page {
     uint64_t suspect;
 };
 
-static void read_page(struct mark_page *page, struct mark_found *found) {
+static void read_page(struct mark_page *page, struct mark_found *found)
+{
     uint64_t boot = storage_boot();
     bool same_boot = boot != 0 && page->boot == boot;
     uint64_t live = same_boot ? atomic_load_explicit(&page->live, memory_order_relaxed) : 0;
@@ -23,7 +24,8 @@ static void read_page(struct mark_page *page, struct mark_found *found) {
 }
 
 int mark_open(struct mark *mark, struct storage_directory *directory, struct mark_found *found,
-              struct journal_error *error) {
+              struct journal_error *error)
+{
     void *bytes = NULL;
     int result = storage_map(directory, MARK_NAME, sizeof *mark->page, &bytes);
     if (result != 0)
@@ -42,7 +44,9 @@ int mark_open(struct mark *mark, struct storage_directory *directory, struct mar
     return journal_error_storage(error, result, "syncing " MARK_NAME);
 }
 
-int mark_read(struct storage_directory *directory, struct mark_found *found, struct journal_error *error) {
+int mark_read(struct storage_directory *directory, struct mark_found *found,
+              struct journal_error *error)
+{
     struct storage_file *file = NULL;
     struct mark_page page;
     *found = (struct mark_found){0};
@@ -61,7 +65,8 @@ int mark_read(struct storage_directory *directory, struct mark_found *found, str
     return 0;
 }
 
-int mark_started(struct mark *mark, struct journal_error *error) {
+int mark_started(struct mark *mark, struct journal_error *error)
+{
     mark_set(mark, 0);
     mark->page->suspect = 0;
     mark->started = true;
@@ -69,11 +74,14 @@ int mark_started(struct mark *mark, struct journal_error *error) {
     return result == 0 ? 0 : journal_error_storage(error, result, "syncing " MARK_NAME);
 }
 
-void mark_set(struct mark *mark, uint64_t index) {
-    atomic_store_explicit(mark->started ? &mark->page->live : &mark->page->replay, index, memory_order_relaxed);
+void mark_set(struct mark *mark, uint64_t index)
+{
+    atomic_store_explicit(mark->started ? &mark->page->live : &mark->page->replay, index,
+                          memory_order_relaxed);
 }
 
-void mark_close(struct mark *mark) {
+void mark_close(struct mark *mark)
+{
     if (mark->page == NULL)
         return;
     mark_set(mark, 0);

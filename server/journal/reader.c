@@ -1,4 +1,5 @@
-/* Readers of committed entries: from segment to segment, checking that each continues the one before. */
+/* Readers of committed entries: from segment to segment, checking that each continues the one
+ * before. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -13,7 +14,8 @@ struct journal_reader {
 };
 
 /* The newest segment whose first entry is not behind `index`; 0 = there is none. */
-static uint64_t segment_of(const struct journal *journal, uint64_t index) {
+static uint64_t segment_of(const struct journal *journal, uint64_t index)
+{
     struct journal_shared *shared = journal->shared;
     uint64_t first = 0;
     pthread_mutex_lock(&shared->lock);
@@ -24,12 +26,14 @@ static uint64_t segment_of(const struct journal *journal, uint64_t index) {
     return first;
 }
 
-int journal_reader_open(const struct journal *journal, uint64_t first, struct journal_reader **reader,
-                        struct journal_error *error) {
+int journal_reader_open(const struct journal *journal, uint64_t first,
+                        struct journal_reader **reader, struct journal_error *error)
+{
     CHECK(first >= 1);
     uint64_t segment = segment_of(journal, first);
     if (segment == 0)
-        return journal_error_set(error, JOURNAL_TOO_OLD, "entry %" PRIu64 " is older than all segments in %s", first,
+        return journal_error_set(error, JOURNAL_TOO_OLD,
+                                 "entry %" PRIu64 " is older than all segments in %s", first,
                                  journal->options.directory);
     struct journal_reader *opened = calloc(1, sizeof *opened);
     if (opened == NULL)
@@ -45,23 +49,28 @@ int journal_reader_open(const struct journal *journal, uint64_t first, struct jo
     return 0;
 }
 
-void journal_reader_close(struct journal_reader *reader) {
+void journal_reader_close(struct journal_reader *reader)
+{
     if (reader == NULL)
         return;
     segment_cursor_close(&reader->cursor);
     free(reader);
 }
 
-static int missing(const struct journal_reader *reader, struct journal_error *error) {
+static int missing(const struct journal_reader *reader, struct journal_error *error)
+{
     const struct segment_cursor *cursor = &reader->cursor;
     return journal_error_set(error, JOURNAL_DATA_LOSS,
-                             "%s: entry %" PRIu64 " at byte %" PRIu64 " is missing; " SEGMENT_WAY_OUT, cursor->name.text,
-                             cursor->index, cursor->offset);
+                             "%s: entry %" PRIu64 " at byte %" PRIu64
+                             " is missing; " SEGMENT_WAY_OUT,
+                             cursor->name.text, cursor->index, cursor->offset);
 }
 
-/* At the end of one segment, with more to come: either the next one begins here, or this one, perhaps with a torn end, was
- * replaced by its copy when the journal started, and the copy goes on. */
-static int next_segment(struct journal_reader *reader, bool reopened, struct journal_error *error) {
+/* At the end of one segment, with more to come: either the next one begins here, or this one,
+ * perhaps with a torn end, was replaced by its copy when the journal started, and the copy goes on.
+ */
+static int next_segment(struct journal_reader *reader, bool reopened, struct journal_error *error)
+{
     struct segment_cursor *cursor = &reader->cursor;
     struct segment_cursor next;
     uint64_t first = segment_of(reader->journal, cursor->index);
@@ -90,7 +99,8 @@ static int next_segment(struct journal_reader *reader, bool reopened, struct jou
     return 0;
 }
 
-static int next_entry(struct journal_reader *reader, struct journal_error *error) {
+static int next_entry(struct journal_reader *reader, struct journal_error *error)
+{
     bool reopened = false;
     for (;;) {
         int result = segment_cursor_next(&reader->cursor, error);
@@ -105,7 +115,8 @@ static int next_entry(struct journal_reader *reader, struct journal_error *error
 }
 
 int journal_reader_next(struct journal_reader *reader, uint64_t last, struct journal_entry *entry,
-                        struct journal_error *error) {
+                        struct journal_error *error)
+{
     const struct segment_cursor *cursor = &reader->cursor;
     CHECK(last <= journal_durable_index(reader->journal));
     if (reader->next > last)

@@ -5,7 +5,8 @@
 
 #include "server/journal/error.h"
 
-static bool append(struct recovery_numbers *numbers, uint64_t number) {
+static bool append(struct recovery_numbers *numbers, uint64_t number)
+{
     if (numbers->count == numbers->capacity) {
         size_t capacity = numbers->capacity == 0 ? 16 : numbers->capacity * 2;
         uint64_t *items = realloc(numbers->items, capacity * sizeof *items);
@@ -18,7 +19,8 @@ static bool append(struct recovery_numbers *numbers, uint64_t number) {
     return true;
 }
 
-static void visit(void *context, const char *name) {
+static void visit(void *context, const char *name)
+{
     struct recovery_listing *listing = context;
     uint64_t number;
     bool kept = true;
@@ -31,18 +33,22 @@ static void visit(void *context, const char *name) {
     listing->out_of_memory = listing->out_of_memory || !kept;
 }
 
-static int ascending(const void *a, const void *b) {
+static int ascending(const void *a, const void *b)
+{
     uint64_t x = *(const uint64_t *)a;
     uint64_t y = *(const uint64_t *)b;
     return x < y ? -1 : x > y;
 }
 
-static void sort(struct recovery_numbers *numbers) {
+static void sort(struct recovery_numbers *numbers)
+{
     if (numbers->count > 1)
         qsort(numbers->items, numbers->count, sizeof *numbers->items, ascending);
 }
 
-int recovery_list(struct storage_directory *directory, struct recovery_listing *listing, struct journal_error *error) {
+int recovery_list(struct storage_directory *directory, struct recovery_listing *listing,
+                  struct journal_error *error)
+{
     *listing = (struct recovery_listing){0};
     int result = storage_list(directory, visit, listing);
     if (result != 0)
@@ -54,14 +60,16 @@ int recovery_list(struct storage_directory *directory, struct recovery_listing *
     return 0;
 }
 
-void recovery_listing_free(struct recovery_listing *listing) {
+void recovery_listing_free(struct recovery_listing *listing)
+{
     free(listing->segments.items);
     free(listing->snapshots.items);
     *listing = (struct recovery_listing){0};
 }
 
 int recovery_find_end(struct storage_directory *directory, uint64_t first, struct recovery_end *end,
-                      struct journal_error *error) {
+                      struct journal_error *error)
+{
     struct segment_cursor cursor;
     int result = segment_cursor_open(&cursor, directory, first, error);
     if (result != 0)

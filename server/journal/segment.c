@@ -24,31 +24,39 @@ enum {
 
 static const char magic[8] = "ACTVJRNL";
 
-static void put64(uint8_t *bytes, uint64_t value) {
+static void put64(uint8_t *bytes, uint64_t value)
+{
     value = htole64(value);
     memcpy(bytes, &value, sizeof value);
 }
 
-static uint64_t get64(const uint8_t *bytes) {
+static uint64_t get64(const uint8_t *bytes)
+{
     uint64_t value;
     memcpy(&value, bytes, sizeof value);
     return le64toh(value);
 }
 
-static bool all_zero(const uint8_t *bytes, size_t length) {
+static bool all_zero(const uint8_t *bytes, size_t length)
+{
     return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0);
 }
 
-struct segment_name segment_numbered_name(const char *prefix, uint64_t number) {
+struct segment_name segment_numbered_name(const char *prefix, uint64_t number)
+{
     struct segment_name name;
     int length = snprintf(name.text, sizeof name.text, "%s%0*" PRIu64, prefix, DIGITS, number);
     CHECK(length > 0 && (size_t)length < sizeof name.text);
     return name;
 }
 
-struct segment_name segment_name(uint64_t first) { return segment_numbered_name(SEGMENT_PREFIX, first); }
+struct segment_name segment_name(uint64_t first)
+{
+    return segment_numbered_name(SEGMENT_PREFIX, first);
+}
 
-bool segment_numbered_parse(const char *prefix, const char *name, uint64_t *number) {
+bool segment_numbered_parse(const char *prefix, const char *name, uint64_t *number)
+{
     size_t length = strlen(prefix);
     if (strncmp(name, prefix, length) != 0 || strspn(name + length, "0123456789") != DIGITS ||
         name[length + DIGITS] != '\0')
@@ -58,7 +66,8 @@ bool segment_numbered_parse(const char *prefix, const char *name, uint64_t *numb
     return errno == 0;
 }
 
-void segment_header_encode(const struct segment_header *header, uint8_t sector[ENTRY_SECTOR]) {
+void segment_header_encode(const struct segment_header *header, uint8_t sector[ENTRY_SECTOR])
+{
     memset(sector, 0, ENTRY_SECTOR);
     memcpy(sector, magic, sizeof magic);
     put64(sector + OFFSET_VERSION, SEGMENT_VERSION | (uint64_t)header->previous << 32);
@@ -68,7 +77,9 @@ void segment_header_encode(const struct segment_header *header, uint8_t sector[E
     put64(sector + OFFSET_CHECKSUM, XXH3_64bits(sector, OFFSET_CHECKSUM));
 }
 
-enum entry_fault segment_header_decode(const uint8_t sector[ENTRY_SECTOR], struct segment_header *header) {
+enum entry_fault segment_header_decode(const uint8_t sector[ENTRY_SECTOR],
+                                       struct segment_header *header)
+{
     if (all_zero(sector, ENTRY_SECTOR))
         return ENTRY_MISSING;
     if (memcmp(sector, magic, sizeof magic) != 0 ||
@@ -81,14 +92,17 @@ enum entry_fault segment_header_decode(const uint8_t sector[ENTRY_SECTOR], struc
     header->epoch = get64(sector + OFFSET_EPOCH);
     header->first = get64(sector + OFFSET_FIRST);
     header->size = get64(sector + OFFSET_SIZE);
-    bool sound = header->first >= 1 && (header->first > 1 || header->previous == 0) && header->size % ENTRY_SECTOR == 0 &&
-                 header->size >= JOURNAL_SEGMENT_MIN && header->size <= SEGMENT_SIZE_MAX &&
+    bool sound = header->first >= 1 && (header->first > 1 || header->previous == 0) &&
+                 header->size % ENTRY_SECTOR == 0 && header->size >= JOURNAL_SEGMENT_MIN &&
+                 header->size <= SEGMENT_SIZE_MAX &&
                  all_zero(sector + OFFSET_ZERO, OFFSET_CHECKSUM - OFFSET_ZERO);
     return sound ? ENTRY_SOUND : ENTRY_WRONG_HEADER;
 }
 
-int segment_publish(struct storage_directory *directory, struct storage_file *file, const char *temporary,
-                    const struct segment_header *header, struct journal_error *error) {
+int segment_publish(struct storage_directory *directory, struct storage_file *file,
+                    const char *temporary, const struct segment_header *header,
+                    struct journal_error *error)
+{
     uint8_t sector[ENTRY_SECTOR];
     struct segment_name name = segment_name(header->first);
     segment_header_encode(header, sector);
@@ -103,25 +117,30 @@ int segment_publish(struct storage_directory *directory, struct storage_file *fi
 }
 
 static int check_header(struct segment_cursor *cursor, uint64_t first, const uint8_t *bytes,
-                        struct journal_error *error) {
+                        struct journal_error *error)
+{
     const char *name = cursor->name.text;
     enum entry_fault fault = segment_header_decode(bytes, &cursor->header);
     if (fault == ENTRY_NEWER)
-        return journal_error_set(error, JOURNAL_VERSION, "%s was written by a newer activityd", name);
+        return journal_error_set(error, JOURNAL_VERSION, "%s was written by a newer activityd",
+                                 name);
     if (fault != ENTRY_SOUND)
-        return journal_error_set(error, JOURNAL_DATA_LOSS, "%s: its header is %s; " SEGMENT_WAY_OUT, name,
-                                 fault == ENTRY_MISSING ? "missing (zeros)" : "damaged");
+        return journal_error_set(error, JOURNAL_DATA_LOSS, "%s: its header is %s; " SEGMENT_WAY_OUT,
+                                 name, fault == ENTRY_MISSING ? "missing (zeros)" : "damaged");
     if (cursor->header.first != first)
         return journal_error_set(error, JOURNAL_DATA_LOSS,
-                                 "%s says in its header that it begins with entry %" PRIu64 "; " SEGMENT_WAY_OUT, name,
-                                 cursor->header.first);
+                                 "%s says in its header that it begins with entry %" PRIu64
+                                 "; " SEGMENT_WAY_OUT,
+                                 name, cursor->header.first);
     if (!all_zero(bytes + ENTRY_SECTOR, SEGMENT_DATA - ENTRY_SECTOR))
-        return journal_error_set(error, JOURNAL_DATA_LOSS, "%s: there is something behind its header; " SEGMENT_WAY_OUT,
+        return journal_error_set(error, JOURNAL_DATA_LOSS,
+                                 "%s: there is something behind its header; " SEGMENT_WAY_OUT,
                                  name);
     return 0;
 }
 
-static int read_header(struct segment_cursor *cursor, uint64_t first, struct journal_error *error) {
+static int read_header(struct segment_cursor *cursor, uint64_t first, struct journal_error *error)
+{
     uint8_t bytes[SEGMENT_DATA];
     uint64_t size = 0;
     int result = storage_size(cursor->file, &size);
@@ -134,12 +153,14 @@ static int read_header(struct segment_cursor *cursor, uint64_t first, struct jou
         if (result != 0 || size == cursor->header.size)
             return result;
     }
-    return journal_error_set(error, JOURNAL_DATA_LOSS, "%s has %" PRIu64 " bytes, not its full size; " SEGMENT_WAY_OUT,
+    return journal_error_set(error, JOURNAL_DATA_LOSS,
+                             "%s has %" PRIu64 " bytes, not its full size; " SEGMENT_WAY_OUT,
                              cursor->name.text, size);
 }
 
-int segment_cursor_open(struct segment_cursor *cursor, struct storage_directory *directory, uint64_t first,
-                        struct journal_error *error) {
+int segment_cursor_open(struct segment_cursor *cursor, struct storage_directory *directory,
+                        uint64_t first, struct journal_error *error)
+{
     *cursor = (struct segment_cursor){.name = segment_name(first)};
     int result = storage_open(directory, cursor->name.text, &cursor->file);
     if (result != 0) {
@@ -161,14 +182,16 @@ int segment_cursor_open(struct segment_cursor *cursor, struct storage_directory 
     return 0;
 }
 
-void segment_cursor_close(struct segment_cursor *cursor) {
+void segment_cursor_close(struct segment_cursor *cursor)
+{
     storage_close(cursor->file);
     free(cursor->window);
     free(cursor->body);
     *cursor = (struct segment_cursor){0};
 }
 
-static int fill_window(struct segment_cursor *cursor, uint64_t offset, struct journal_error *error) {
+static int fill_window(struct segment_cursor *cursor, uint64_t offset, struct journal_error *error)
+{
     uint64_t left = cursor->header.size - offset;
     size_t length = left < SEGMENT_GROUP_BYTES ? (size_t)left : SEGMENT_GROUP_BYTES;
     cursor->window_length = 0;
@@ -181,13 +204,16 @@ static int fill_window(struct segment_cursor *cursor, uint64_t offset, struct jo
 }
 
 /* The bytes [offset, offset + length) when the window has them, else NULL. */
-static const uint8_t *in_window(const struct segment_cursor *cursor, uint64_t offset, size_t length) {
-    if (offset < cursor->window_offset || offset + length > cursor->window_offset + cursor->window_length)
+static const uint8_t *in_window(const struct segment_cursor *cursor, uint64_t offset, size_t length)
+{
+    if (offset < cursor->window_offset ||
+        offset + length > cursor->window_offset + cursor->window_length)
         return NULL;
     return cursor->window + (offset - cursor->window_offset);
 }
 
-static enum entry_fault decode(struct segment_cursor *cursor) {
+static enum entry_fault decode(struct segment_cursor *cursor)
+{
     const uint8_t *sectors = in_window(cursor, cursor->offset, ENTRY_SECTOR);
     if (sectors == NULL)
         return ENTRY_MISSING;
@@ -196,16 +222,20 @@ static enum entry_fault decode(struct segment_cursor *cursor) {
         return fault;
     sectors = in_window(cursor, cursor->offset, entry_bytes(cursor->entry.length));
     /* A window just filled ends before its entry only at the end of the file. */
-    return sectors == NULL ? ENTRY_WRONG_HEADER : entry_decode_body(&cursor->entry, sectors, cursor->body);
+    return sectors == NULL ? ENTRY_WRONG_HEADER
+                           : entry_decode_body(&cursor->entry, sectors, cursor->body);
 }
 
-static int entry_damage(const struct segment_cursor *cursor, const char *what, struct journal_error *error) {
+static int entry_damage(const struct segment_cursor *cursor, const char *what,
+                        struct journal_error *error)
+{
     return journal_error_set(error, JOURNAL_DATA_LOSS,
-                             "%s: entry %" PRIu64 " at byte %" PRIu64 ": %s; " SEGMENT_WAY_OUT, cursor->name.text,
-                             cursor->index, cursor->offset, what);
+                             "%s: entry %" PRIu64 " at byte %" PRIu64 ": %s; " SEGMENT_WAY_OUT,
+                             cursor->name.text, cursor->index, cursor->offset, what);
 }
 
-int segment_cursor_next(struct segment_cursor *cursor, struct journal_error *error) {
+int segment_cursor_next(struct segment_cursor *cursor, struct journal_error *error)
+{
     if (cursor->offset + ENTRY_SECTOR > cursor->header.size)
         return SEGMENT_END;
     enum entry_fault fault = decode(cursor);
@@ -218,7 +248,8 @@ int segment_cursor_next(struct segment_cursor *cursor, struct journal_error *err
     if (fault == ENTRY_MISSING)
         return SEGMENT_END;
     if (fault == ENTRY_NEWER)
-        return journal_error_set(error, JOURNAL_VERSION, "%s: entry %" PRIu64 " was written by a newer activityd",
+        return journal_error_set(error, JOURNAL_VERSION,
+                                 "%s: entry %" PRIu64 " was written by a newer activityd",
                                  cursor->name.text, cursor->index);
     if (fault != ENTRY_SOUND && fault != ENTRY_LOST_SECTORS)
         return entry_damage(cursor, entry_fault_text(fault), error);
@@ -235,12 +266,15 @@ int segment_cursor_next(struct segment_cursor *cursor, struct journal_error *err
 }
 
 /* A sector behind the end that is not zeros. */
-static int check_tail_sector(const struct segment_cursor *cursor, uint64_t offset, const uint8_t *sector,
-                             struct journal_error *error) {
+static int check_tail_sector(const struct segment_cursor *cursor, uint64_t offset,
+                             const uint8_t *sector, struct journal_error *error)
+{
     struct entry_header behind;
-    if (offset >= cursor->offset + SEGMENT_GROUP_BYTES || entry_sector_kind(sector) == ENTRY_SECTOR_FOREIGN)
+    if (offset >= cursor->offset + SEGMENT_GROUP_BYTES ||
+        entry_sector_kind(sector) == ENTRY_SECTOR_FOREIGN)
         return journal_error_set(error, JOURNAL_DATA_LOSS,
-                                 "%s: entry %" PRIu64 " is due at byte %" PRIu64 ", and at byte %" PRIu64
+                                 "%s: entry %" PRIu64 " is due at byte %" PRIu64
+                                 ", and at byte %" PRIu64
                                  " behind it is something that no entry leaves; " SEGMENT_WAY_OUT,
                                  cursor->name.text, cursor->index, cursor->offset, offset);
     if (entry_sector_kind(sector) == ENTRY_SECTOR_BODY)
@@ -249,14 +283,17 @@ static int check_tail_sector(const struct segment_cursor *cursor, uint64_t offse
         behind.synced < cursor->index)
         return 0;
     return journal_error_set(error, JOURNAL_DATA_LOSS,
-                             "%s: entry %" PRIu64 " at byte %" PRIu64 " is missing, but at byte %" PRIu64
+                             "%s: entry %" PRIu64 " at byte %" PRIu64
+                             " is missing, but at byte %" PRIu64
                              " a later entry follows; " SEGMENT_WAY_OUT,
                              cursor->name.text, cursor->index, cursor->offset, offset);
 }
 
-int segment_cursor_tail(struct segment_cursor *cursor, struct journal_error *error) {
+int segment_cursor_tail(struct segment_cursor *cursor, struct journal_error *error)
+{
     bool found = false;
-    for (uint64_t offset = cursor->offset; offset < cursor->header.size; offset += cursor->window_length) {
+    for (uint64_t offset = cursor->offset; offset < cursor->header.size;
+         offset += cursor->window_length) {
         int result = fill_window(cursor, offset, error);
         if (result != 0)
             return result;

@@ -1,4 +1,5 @@
-/* Snapshots of the journal: writing one, choosing the one to start from, and removing what they make superfluous. */
+/* Snapshots of the journal: writing one, choosing the one to start from, and removing what they
+ * make superfluous. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,19 +19,32 @@ struct journal_snapshot_reader {
     struct snapshot_input input;
 };
 
-/* --- Choosing ----------------------------------------------------------------------------------------------------- */
+/* --- Choosing --------------------------------------------------------------------------------- */
 
-static uint64_t first_kept(const struct journal *journal) {
+static uint64_t first_kept(const struct journal *journal)
+{
     pthread_mutex_lock(&journal->shared->lock);
     uint64_t first = journal->shared->segments[0].first;
     pthread_mutex_unlock(&journal->shared->lock);
     return first;
 }
 
-/* The checksum of an entry, by the entry itself, or by what follows it when that is all that is kept. */
+static bool begins_segment(const struct journal *journal, uint64_t index)
+{
+    struct journal_shared *shared = journal->shared;
+    bool begins = false;
+    pthread_mutex_lock(&shared->lock);
+    for (size_t i = 0; i < shared->segment_count; i++)
+        begins = begins || shared->segments[i].first == index;
+    pthread_mutex_unlock(&shared->lock);
+    return begins;
+}
+
+/* The checksum of an entry, by the segment that follows it, or by the entry itself. */
 static int entry_checksum(const struct journal *journal, uint64_t index, uint32_t *checksum,
-                          struct journal_error *error) {
-    if (index + 1 == first_kept(journal)) {
+                          struct journal_error *error)
+{
+    if (begins_segment(journal, index + 1)) {
         struct segment_cursor cursor;
         int result = segment_cursor_open(&cursor, journal->directory, index + 1, error);
         if (result != 0)
@@ -51,9 +65,11 @@ static int entry_checksum(const struct journal *journal, uint64_t index, uint32_
     return result < 0 ? result : 0;
 }
 
-/* Returns 1 when a start can go on from this snapshot, 0 when it cannot be used, negative when nothing can help. */
+/* Returns 1 when a start can go on from this snapshot, 0 when it cannot be used, negative when
+ * nothing can help. */
 static int is_usable(const struct journal *journal, uint64_t index, struct snapshot_input *input,
-                     struct journal_error *error) {
+                     struct journal_error *error)
+{
     uint32_t checksum = 0;
     struct segment_name name = snapshot_name(index);
     int result = snapshot_input_check(input, journal->directory, name.text, error);
@@ -64,10 +80,11 @@ static int is_usable(const struct journal *journal, uint64_t index, struct snaps
     if (input->head.index != index || index + 1 < first_kept(journal))
         return 0;
     if (index > journal_durable_index(journal))
-        return journal_error_set(error, JOURNAL_DATA_LOSS,
-                                 "%s holds entries that are missing in the journal, which ends with entry %" PRIu64
-                                 "; " SEGMENT_WAY_OUT,
-                                 name.text, journal_durable_index(journal));
+        return journal_error_set(
+            error, JOURNAL_DATA_LOSS,
+            "%s holds entries that are missing in the journal, which ends with entry %" PRIu64
+            "; " SEGMENT_WAY_OUT,
+            name.text, journal_durable_index(journal));
     result = entry_checksum(journal, index, &checksum, error);
     if (result != 0)
         return result;
@@ -75,7 +92,9 @@ static int is_usable(const struct journal *journal, uint64_t index, struct snaps
 }
 
 /* Finds the newest usable snapshot; *index is 0 when there is none and none is needed. */
-static int choose(const struct journal *journal, uint64_t *index, uint32_t *skipped, struct journal_error *error) {
+static int choose(const struct journal *journal, uint64_t *index, uint32_t *skipped,
+                  struct journal_error *error)
+{
     struct recovery_listing listing;
     struct snapshot_input input = {0};
     *index = 0;
@@ -94,7 +113,8 @@ static int choose(const struct journal *journal, uint64_t *index, uint32_t *skip
     if (*index == 0 && first_kept(journal) > 1)
         return journal_error_set(error, JOURNAL_DATA_LOSS,
                                  "no snapshot in %s can be used (%" PRIu32
-                                 " are damaged), and the entries before entry %" PRIu64 " are gone; " SEGMENT_WAY_OUT,
+                                 " are damaged), and the entries before entry %" PRIu64
+                                 " are gone; " SEGMENT_WAY_OUT,
                                  journal->options.directory, *skipped, first_kept(journal));
     pthread_mutex_lock(&journal->shared->lock);
     journal->shared->snapshot_chosen = true;
@@ -104,10 +124,12 @@ static int choose(const struct journal *journal, uint64_t *index, uint32_t *skip
     return 0;
 }
 
-/* --- Reading ------------------------------------------------------------------------------------------------------ */
+/* --- Reading ---------------------------------------------------------------------------------- */
 
 int journal_snapshot_open(const struct journal *journal, struct journal_snapshot_reader **reader,
-                          struct journal_snapshot_head *head, uint32_t *skipped, struct journal_error *error) {
+                          struct journal_snapshot_head *head, uint32_t *skipped,
+                          struct journal_error *error)
+{
     uint64_t index;
     int result = choose(journal, &index, skipped, error);
     if (result != 0 || index == 0)
@@ -115,7 +137,8 @@ int journal_snapshot_open(const struct journal *journal, struct journal_snapshot
     struct journal_snapshot_reader *opened = calloc(1, sizeof *opened);
     if (opened == NULL)
         return journal_error_set(error, JOURNAL_IO, "no memory to read a snapshot");
-    result = snapshot_input_open(&opened->input, journal->directory, snapshot_name(index).text, error);
+    result =
+        snapshot_input_open(&opened->input, journal->directory, snapshot_name(index).text, error);
     if (result != 0) {
         free(opened);
         return result;
@@ -126,7 +149,8 @@ int journal_snapshot_open(const struct journal *journal, struct journal_snapshot
 }
 
 int journal_snapshot_read(struct journal_snapshot_reader *reader, void *bytes, size_t length,
-                          struct journal_error *error) {
+                          struct journal_error *error)
+{
     struct snapshot_input *input = &reader->input;
     uint8_t *at = bytes;
     while (length > 0) {
@@ -135,8 +159,8 @@ int journal_snapshot_read(struct journal_snapshot_reader *reader, void *bytes, s
             if (result < 0)
                 return result;
             if (result == 0)
-                return journal_error_set(error, JOURNAL_DATA_LOSS, "%s holds less than was asked of it",
-                                         input->name.text);
+                return journal_error_set(error, JOURNAL_DATA_LOSS,
+                                         "%s holds less than was asked of it", input->name.text);
         }
         size_t take = length < input->length ? length : input->length;
         memcpy(at, input->piece, take);
@@ -148,16 +172,18 @@ int journal_snapshot_read(struct journal_snapshot_reader *reader, void *bytes, s
     return 0;
 }
 
-void journal_snapshot_close(struct journal_snapshot_reader *reader) {
+void journal_snapshot_close(struct journal_snapshot_reader *reader)
+{
     if (reader == NULL)
         return;
     snapshot_input_close(&reader->input);
     free(reader);
 }
 
-/* --- Writing ------------------------------------------------------------------------------------------------------ */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
-static int refuse_when_failed(struct journal *journal, struct journal_error *error) {
+static int refuse_when_failed(struct journal *journal, struct journal_error *error)
+{
     pthread_mutex_lock(&journal->shared->lock);
     bool failed = journal->shared->failed;
     if (failed)
@@ -168,7 +194,8 @@ static int refuse_when_failed(struct journal *journal, struct journal_error *err
 
 /* Runs a step of the output; when the disk is full, once more with the reserve's room. */
 static int run(struct journal_snapshot_writer *writer, int (*step)(struct snapshot_output *),
-               struct journal_error *error) {
+               struct journal_error *error)
+{
     int result = refuse_when_failed(writer->journal, error);
     if (result != 0)
         return result;
@@ -183,7 +210,8 @@ static int run(struct journal_snapshot_writer *writer, int (*step)(struct snapsh
 }
 
 /* Ends a writer, whatever became of its file. */
-static void end(struct journal_snapshot_writer *writer) {
+static void end(struct journal_snapshot_writer *writer)
+{
     struct journal_shared *shared = writer->journal->shared;
     snapshot_output_close(&writer->output);
     pthread_mutex_lock(&shared->lock);
@@ -195,7 +223,8 @@ static void end(struct journal_snapshot_writer *writer) {
 }
 
 int journal_snapshot_begin(struct journal *journal, struct journal_snapshot_head head,
-                           struct journal_snapshot_writer **writer, struct journal_error *error) {
+                           struct journal_snapshot_writer **writer, struct journal_error *error)
+{
     struct journal_shared *shared = journal->shared;
     uint64_t index;
     uint32_t skipped;
@@ -217,7 +246,8 @@ int journal_snapshot_begin(struct journal *journal, struct journal_snapshot_head
     shared->snapshot_writing = true;
     pthread_mutex_unlock(&shared->lock);
     result = snapshot_output_open(&begun->output, journal->directory, head);
-    if (result != 0 && journal_error_storage(error, result, "making a snapshot") == JOURNAL_NO_SPACE &&
+    if (result != 0 &&
+        journal_error_storage(error, result, "making a snapshot") == JOURNAL_NO_SPACE &&
         journal_spend_reserve(journal))
         result = snapshot_output_open(&begun->output, journal->directory, head);
     if (result != 0) {
@@ -230,7 +260,8 @@ int journal_snapshot_begin(struct journal *journal, struct journal_snapshot_head
 }
 
 int journal_snapshot_write(struct journal_snapshot_writer *writer, const void *bytes, size_t length,
-                           struct journal_error *error) {
+                           struct journal_error *error)
+{
     const uint8_t *at = bytes;
     for (;;) {
         size_t taken = snapshot_output_fill(&writer->output, at, length);
@@ -244,7 +275,8 @@ int journal_snapshot_write(struct journal_snapshot_writer *writer, const void *b
     }
 }
 
-void journal_snapshot_abort(struct journal_snapshot_writer *writer) {
+void journal_snapshot_abort(struct journal_snapshot_writer *writer)
+{
     if (writer == NULL)
         return;
     /* What cannot be removed now is removed at the next start. */
@@ -252,16 +284,19 @@ void journal_snapshot_abort(struct journal_snapshot_writer *writer) {
     end(writer);
 }
 
-/* --- Keeping two -------------------------------------------------------------------------------------------------- */
+/* --- Keeping two ------------------------------------------------------------------------------ */
 
-static int remove_named(struct journal *journal, struct segment_name name, struct journal_error *error) {
+static int remove_named(struct journal *journal, struct segment_name name,
+                        struct journal_error *error)
+{
     int result = storage_remove(journal->directory, name.text);
     return result == 0 ? 0 : journal_error_storage(error, result, "removing %s", name.text);
 }
 
 /* Removes all snapshots but these two. */
-static int remove_snapshots(struct journal *journal, uint64_t newest, uint64_t older, size_t *removed,
-                            struct journal_error *error) {
+static int remove_snapshots(struct journal *journal, uint64_t newest, uint64_t older,
+                            size_t *removed, struct journal_error *error)
+{
     struct recovery_listing listing;
     int result = recovery_list(journal->directory, &listing, error);
     for (size_t i = 0; result == 0 && i < listing.snapshots.count; i++) {
@@ -275,21 +310,26 @@ static int remove_snapshots(struct journal *journal, uint64_t newest, uint64_t o
     return result;
 }
 
-/* Takes the oldest segment out of the list if all its entries are at or below `index`; 0 = it is needed. */
-static uint64_t take_superfluous(struct journal *journal, uint64_t index) {
+/* Takes the oldest segment out of the list if all its entries are at or below `index`; 0 = it is
+ * needed. */
+static uint64_t take_superfluous(struct journal *journal, uint64_t index)
+{
     struct journal_shared *shared = journal->shared;
     uint64_t first = 0;
     pthread_mutex_lock(&shared->lock);
     if (shared->segment_count > 1 && shared->segments[1].first <= index + 1) {
         first = shared->segments[0].first;
         shared->segment_count--;
-        memmove(shared->segments, shared->segments + 1, shared->segment_count * sizeof *shared->segments);
+        memmove(shared->segments, shared->segments + 1,
+                shared->segment_count * sizeof *shared->segments);
     }
     pthread_mutex_unlock(&shared->lock);
     return first;
 }
 
-static int remove_segments(struct journal *journal, uint64_t index, size_t *removed, struct journal_error *error) {
+static int remove_segments(struct journal *journal, uint64_t index, size_t *removed,
+                           struct journal_error *error)
+{
     for (uint64_t first; (first = take_superfluous(journal, index)) != 0; ++*removed) {
         int result = remove_named(journal, segment_name(first), error);
         if (result != 0)
@@ -298,10 +338,12 @@ static int remove_segments(struct journal *journal, uint64_t index, size_t *remo
     return 0;
 }
 
-/* Keeps the two newest snapshots and the segments after the older one. On a full disk on which that frees nothing, the
- * older one and its segments go as well: the newest has just been read back from the disk, and without room there is no
- * service. */
-static int trim(struct journal *journal, uint64_t newest, uint64_t older, struct journal_error *error) {
+/* Keeps the two newest snapshots and the segments after the older one. On a full disk on which that
+ * frees nothing, the older one and its segments go as well: the newest has just been read back from
+ * the disk, and without room there is no service. */
+static int trim(struct journal *journal, uint64_t newest, uint64_t older,
+                struct journal_error *error)
+{
     size_t removed = 0;
     int result = remove_snapshots(journal, newest, older, &removed, error);
     if (result == 0 && older != 0)
@@ -315,12 +357,14 @@ static int trim(struct journal *journal, uint64_t newest, uint64_t older, struct
             result = remove_segments(journal, newest, &removed, error);
     }
     if (result == 0 && storage_directory_sync(journal->directory) != 0)
-        result = journal_error_set(error, JOURNAL_IO, "syncing %s failed", journal->options.directory);
+        result =
+            journal_error_set(error, JOURNAL_IO, "syncing %s failed", journal->options.directory);
     return result;
 }
 
 /* Makes the file durable, reads it back from the disk and gives it its name. */
-static int publish(struct journal_snapshot_writer *writer, struct journal_error *error) {
+static int publish(struct journal_snapshot_writer *writer, struct journal_error *error)
+{
     struct storage_directory *directory = writer->journal->directory;
     struct segment_name name = snapshot_name(writer->head.index);
     struct snapshot_input input;
@@ -334,7 +378,8 @@ static int publish(struct journal_snapshot_writer *writer, struct journal_error 
     if (result != 0)
         return error->code;
     if (input.seal.checksum != written->checksum || input.seal.bytes != written->bytes)
-        return journal_error_set(error, JOURNAL_IO, "%s reads back differently from what was written", name.text);
+        return journal_error_set(error, JOURNAL_IO,
+                                 "%s reads back differently from what was written", name.text);
     result = storage_rename(directory, RECOVERY_SNAPSHOT_TEMPORARY, name.text);
     if (result == 0)
         result = storage_directory_sync(directory);
@@ -348,7 +393,8 @@ static int publish(struct journal_snapshot_writer *writer, struct journal_error 
     return 0;
 }
 
-int journal_snapshot_commit(struct journal_snapshot_writer *writer, struct journal_error *error) {
+int journal_snapshot_commit(struct journal_snapshot_writer *writer, struct journal_error *error)
+{
     struct journal *journal = writer->journal;
     uint64_t newest = writer->head.index;
     pthread_mutex_lock(&journal->shared->lock);

@@ -29,22 +29,28 @@ enum {
 static const char magic[8] = "ACTVSNAP";
 static const char trailer_magic[8] = "ACTVSEND";
 
-static void put64(uint8_t *bytes, uint64_t value) {
+static void put64(uint8_t *bytes, uint64_t value)
+{
     value = htole64(value);
     memcpy(bytes, &value, sizeof value);
 }
 
-static uint64_t get64(const uint8_t *bytes) {
+static uint64_t get64(const uint8_t *bytes)
+{
     uint64_t value;
     memcpy(&value, bytes, sizeof value);
     return le64toh(value);
 }
 
-struct segment_name snapshot_name(uint64_t index) { return segment_numbered_name(RECOVERY_SNAPSHOT_PREFIX, index); }
+struct segment_name snapshot_name(uint64_t index)
+{
+    return segment_numbered_name(RECOVERY_SNAPSHOT_PREFIX, index);
+}
 
-/* --- Writing ------------------------------------------------------------------------------------------------------ */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
-static uint64_t encode_header(struct journal_snapshot_head head, uint8_t sector[ENTRY_SECTOR]) {
+static uint64_t encode_header(struct journal_snapshot_head head, uint8_t sector[ENTRY_SECTOR])
+{
     memset(sector, 0, ENTRY_SECTOR);
     memcpy(sector, magic, sizeof magic);
     put64(sector + OFFSET_VERSION, VERSION | (uint64_t)head.entry_checksum << 32);
@@ -56,7 +62,8 @@ static uint64_t encode_header(struct journal_snapshot_head head, uint8_t sector[
 }
 
 int snapshot_output_open(struct snapshot_output *output, struct storage_directory *directory,
-                         struct journal_snapshot_head head) {
+                         struct journal_snapshot_head head)
+{
     uint8_t sector[ENTRY_SECTOR];
     *output = (struct snapshot_output){.offset = ENTRY_SECTOR};
     output->seal.checksum = encode_header(head, sector);
@@ -71,14 +78,16 @@ int snapshot_output_open(struct snapshot_output *output, struct storage_director
     return result;
 }
 
-void snapshot_output_close(struct snapshot_output *output) {
+void snapshot_output_close(struct snapshot_output *output)
+{
     storage_close(output->file);
     free(output->buffer);
     output->file = NULL;
     output->buffer = NULL;
 }
 
-size_t snapshot_output_fill(struct snapshot_output *output, const void *bytes, size_t length) {
+size_t snapshot_output_fill(struct snapshot_output *output, const void *bytes, size_t length)
+{
     size_t room = SNAPSHOT_PIECE - output->filled;
     size_t take = length < room ? length : room;
     if (take > 0)
@@ -87,14 +96,16 @@ size_t snapshot_output_fill(struct snapshot_output *output, const void *bytes, s
     return take;
 }
 
-int snapshot_output_put(struct snapshot_output *output) {
+int snapshot_output_put(struct snapshot_output *output)
+{
     CHECK(output->filled > 0);
     put64(output->buffer + OFFSET_LENGTH, output->filled | (uint64_t)output->number << 32);
     uint64_t checksum = XXH3_64bits_withSeed(output->buffer + OFFSET_LENGTH,
                                              SNAPSHOT_PIECE_HEAD - OFFSET_LENGTH + output->filled,
                                              output->seal.checksum);
     put64(output->buffer, checksum);
-    int result = storage_write(output->file, output->offset, output->buffer, SNAPSHOT_PIECE_HEAD + output->filled);
+    int result = storage_write(output->file, output->offset, output->buffer,
+                               SNAPSHOT_PIECE_HEAD + output->filled);
     if (result != 0)
         return result;
     output->seal.checksum = checksum;
@@ -109,14 +120,15 @@ int snapshot_output_put(struct snapshot_output *output) {
     return 0;
 }
 
-int snapshot_output_finish(struct snapshot_output *output) {
+int snapshot_output_finish(struct snapshot_output *output)
+{
     uint8_t trailer[TRAILER];
     CHECK(output->filled == 0);
     put64(trailer + OFFSET_LENGTH, TRAILER_LENGTH | (uint64_t)output->number << 32);
     put64(trailer + OFFSET_TOTAL, output->seal.bytes);
     memcpy(trailer + OFFSET_TRAILER_MAGIC, trailer_magic, sizeof trailer_magic);
-    uint64_t checksum =
-        XXH3_64bits_withSeed(trailer + OFFSET_LENGTH, TRAILER - OFFSET_LENGTH, output->seal.checksum);
+    uint64_t checksum = XXH3_64bits_withSeed(trailer + OFFSET_LENGTH, TRAILER - OFFSET_LENGTH,
+                                             output->seal.checksum);
     put64(trailer, checksum);
     int result = storage_write(output->file, output->offset, trailer, sizeof trailer);
     if (result == 0)
@@ -124,33 +136,41 @@ int snapshot_output_finish(struct snapshot_output *output) {
     return result;
 }
 
-int snapshot_output_sync(struct snapshot_output *output) {
+int snapshot_output_sync(struct snapshot_output *output)
+{
     int result = storage_sync(output->file);
     if (result == 0)
         storage_forget(output->file);
     return result;
 }
 
-/* --- Reading ------------------------------------------------------------------------------------------------------ */
+/* --- Reading ---------------------------------------------------------------------------------- */
 
-static int damaged(const struct snapshot_input *input, const char *what, struct journal_error *error) {
+static int damaged(const struct snapshot_input *input, const char *what,
+                   struct journal_error *error)
+{
     return journal_error_set(error, JOURNAL_DATA_LOSS, "%s is damaged: %s", input->name.text, what);
 }
 
-static int decode_header(struct snapshot_input *input, const uint8_t *sector, struct journal_error *error) {
+static int decode_header(struct snapshot_input *input, const uint8_t *sector,
+                         struct journal_error *error)
+{
     input->seal.checksum = XXH3_64bits(sector, OFFSET_CHECKSUM);
-    if (memcmp(sector, magic, sizeof magic) != 0 || get64(sector + OFFSET_CHECKSUM) != input->seal.checksum)
+    if (memcmp(sector, magic, sizeof magic) != 0 ||
+        get64(sector + OFFSET_CHECKSUM) != input->seal.checksum)
         return damaged(input, "its header", error);
     uint64_t version = get64(sector + OFFSET_VERSION);
     if ((uint32_t)version != VERSION)
-        return journal_error_set(error, JOURNAL_VERSION, "%s was written by a newer activityd", input->name.text);
+        return journal_error_set(error, JOURNAL_VERSION, "%s was written by a newer activityd",
+                                 input->name.text);
     input->head = (struct journal_snapshot_head){.index = get64(sector + OFFSET_INDEX),
                                                  .entry_checksum = (uint32_t)(version >> 32),
                                                  .digest = get64(sector + OFFSET_DIGEST)};
     return 0;
 }
 
-static int open_input(struct snapshot_input *input, struct journal_error *error) {
+static int open_input(struct snapshot_input *input, struct journal_error *error)
+{
     uint8_t sector[ENTRY_SECTOR];
     int result = storage_size(input->file, &input->size);
     if (result == 0 && input->size < ENTRY_SECTOR + TRAILER)
@@ -162,11 +182,12 @@ static int open_input(struct snapshot_input *input, struct journal_error *error)
     return decode_header(input, sector, error);
 }
 
-int snapshot_input_open(struct snapshot_input *input, struct storage_directory *directory, const char *name,
-                        struct journal_error *error) {
+int snapshot_input_open(struct snapshot_input *input, struct storage_directory *directory,
+                        const char *name, struct journal_error *error)
+{
     *input = (struct snapshot_input){.offset = ENTRY_SECTOR};
     CHECK(strlen(name) <= STORAGE_NAME_MAX);
-    strcpy(input->name.text, name);
+    memcpy(input->name.text, name, strlen(name) + 1);
     int result = storage_open(directory, name, &input->file);
     if (result != 0) {
         input->file = NULL;
@@ -181,7 +202,8 @@ int snapshot_input_open(struct snapshot_input *input, struct storage_directory *
     return result;
 }
 
-void snapshot_input_close(struct snapshot_input *input) {
+void snapshot_input_close(struct snapshot_input *input)
+{
     storage_close(input->file);
     free(input->buffer);
     input->file = NULL;
@@ -190,21 +212,27 @@ void snapshot_input_close(struct snapshot_input *input) {
     input->length = 0;
 }
 
-static int check_trailer(struct snapshot_input *input, size_t present, struct journal_error *error) {
+static int check_trailer(struct snapshot_input *input, size_t present, struct journal_error *error)
+{
     const uint8_t *trailer = input->buffer;
-    if (present != TRAILER || memcmp(trailer + OFFSET_TRAILER_MAGIC, trailer_magic, sizeof trailer_magic) != 0 ||
+    if (present != TRAILER ||
+        memcmp(trailer + OFFSET_TRAILER_MAGIC, trailer_magic, sizeof trailer_magic) != 0 ||
         get64(trailer + OFFSET_TOTAL) != input->seal.bytes)
         return damaged(input, "its end", error);
-    uint64_t checksum = XXH3_64bits_withSeed(trailer + OFFSET_LENGTH, TRAILER - OFFSET_LENGTH, input->seal.checksum);
+    uint64_t checksum = XXH3_64bits_withSeed(trailer + OFFSET_LENGTH, TRAILER - OFFSET_LENGTH,
+                                             input->seal.checksum);
     if (get64(trailer) != checksum)
         return damaged(input, "its end", error);
     input->seal.checksum = checksum;
     return 0;
 }
 
-int snapshot_input_next(struct snapshot_input *input, struct journal_error *error) {
+int snapshot_input_next(struct snapshot_input *input, struct journal_error *error)
+{
     uint64_t left = input->size - input->offset;
-    size_t present = left < SNAPSHOT_PIECE_HEAD + SNAPSHOT_PIECE ? (size_t)left : SNAPSHOT_PIECE_HEAD + SNAPSHOT_PIECE;
+    size_t present = left < SNAPSHOT_PIECE_HEAD + SNAPSHOT_PIECE
+                         ? (size_t)left
+                         : SNAPSHOT_PIECE_HEAD + SNAPSHOT_PIECE;
     input->length = 0;
     if (present < TRAILER)
         return damaged(input, "it ends early", error);
@@ -219,8 +247,9 @@ int snapshot_input_next(struct snapshot_input *input, struct journal_error *erro
         return check_trailer(input, present, error);
     if (length == 0 || length > present - SNAPSHOT_PIECE_HEAD)
         return damaged(input, "the length of a piece", error);
-    uint64_t checksum = XXH3_64bits_withSeed(input->buffer + OFFSET_LENGTH,
-                                             SNAPSHOT_PIECE_HEAD - OFFSET_LENGTH + length, input->seal.checksum);
+    uint64_t checksum =
+        XXH3_64bits_withSeed(input->buffer + OFFSET_LENGTH,
+                             SNAPSHOT_PIECE_HEAD - OFFSET_LENGTH + length, input->seal.checksum);
     if (get64(input->buffer) != checksum)
         return damaged(input, "the checksum of a piece does not hold", error);
     input->seal.checksum = checksum;
@@ -232,8 +261,9 @@ int snapshot_input_next(struct snapshot_input *input, struct journal_error *erro
     return 1;
 }
 
-int snapshot_input_check(struct snapshot_input *input, struct storage_directory *directory, const char *name,
-                         struct journal_error *error) {
+int snapshot_input_check(struct snapshot_input *input, struct storage_directory *directory,
+                         const char *name, struct journal_error *error)
+{
     int result = snapshot_input_open(input, directory, name, error);
     if (result != 0)
         return result;

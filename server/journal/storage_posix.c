@@ -16,7 +16,8 @@
 
 enum {
     ZERO_PIECE = 1 << 20,
-    ZERO_SYNC = 4 << 20 /* so much may be dirty while zeros are written: about 2 ms of a disk's time */
+    ZERO_SYNC =
+        4 << 20 /* so much may be dirty while zeros are written: about 2 ms of a disk's time */
 };
 
 struct storage_directory {
@@ -27,7 +28,8 @@ struct storage_file {
     int descriptor;
 };
 
-static int sync_parent(const char *path) {
+static int sync_parent(const char *path)
+{
     char *copy = strdup(path);
     if (copy == NULL)
         return -ENOMEM;
@@ -40,7 +42,8 @@ static int sync_parent(const char *path) {
     return result;
 }
 
-int storage_directory_open(const char *path, bool make, struct storage_directory **directory) {
+int storage_directory_open(const char *path, bool make, struct storage_directory **directory)
+{
     if (make && mkdir(path, 0700) == 0) {
         int result = sync_parent(path);
         if (result != 0)
@@ -60,25 +63,31 @@ int storage_directory_open(const char *path, bool make, struct storage_directory
     return 0;
 }
 
-void storage_directory_close(struct storage_directory *directory) {
+void storage_directory_close(struct storage_directory *directory)
+{
     if (directory == NULL)
         return;
     close(directory->descriptor);
     free(directory);
 }
 
-int storage_lock(struct storage_directory *directory) {
+int storage_lock(struct storage_directory *directory)
+{
     return flock(directory->descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
 }
 
-static bool is_regular(int descriptor, const struct dirent *item) {
+static bool is_regular(int descriptor, const struct dirent *item)
+{
     struct stat status;
     if (item->d_type != DT_UNKNOWN)
         return item->d_type == DT_REG;
-    return fstatat(descriptor, item->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+    return fstatat(descriptor, item->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(status.st_mode);
 }
 
-int storage_list(struct storage_directory *directory, void (*visit)(void *context, const char *name), void *context) {
+int storage_list(struct storage_directory *directory,
+                 void (*visit)(void *context, const char *name), void *context)
+{
     /* A descriptor of its own: the position of a directory stream is shared by duplicates. */
     int descriptor = openat(directory->descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0)
@@ -99,19 +108,24 @@ int storage_list(struct storage_directory *directory, void (*visit)(void *contex
     return result;
 }
 
-int storage_directory_sync(struct storage_directory *directory) {
+int storage_directory_sync(struct storage_directory *directory)
+{
     return fsync(directory->descriptor) == 0 ? 0 : -errno;
 }
 
-int storage_rename(struct storage_directory *directory, const char *from, const char *to) {
+int storage_rename(struct storage_directory *directory, const char *from, const char *to)
+{
     return renameat(directory->descriptor, from, directory->descriptor, to) == 0 ? 0 : -errno;
 }
 
-int storage_remove(struct storage_directory *directory, const char *name) {
+int storage_remove(struct storage_directory *directory, const char *name)
+{
     return unlinkat(directory->descriptor, name, 0) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
-static int open_file(struct storage_directory *directory, const char *name, int flags, struct storage_file **file) {
+static int open_file(struct storage_directory *directory, const char *name, int flags,
+                     struct storage_file **file)
+{
     int descriptor = openat(directory->descriptor, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (descriptor < 0)
         return -errno;
@@ -124,7 +138,8 @@ static int open_file(struct storage_directory *directory, const char *name, int 
     return 0;
 }
 
-static int write_zeros(struct storage_file *file, uint64_t size) {
+static int write_zeros(struct storage_file *file, uint64_t size)
+{
     uint8_t *zeros = calloc(1, ZERO_PIECE);
     int result = zeros == NULL ? -ENOMEM : -posix_fallocate(file->descriptor, 0, (off_t)size);
     for (uint64_t done = 0; result == 0 && done < size; done += ZERO_PIECE) {
@@ -139,8 +154,11 @@ static int write_zeros(struct storage_file *file, uint64_t size) {
     return result;
 }
 
-int storage_create(struct storage_directory *directory, const char *name, uint64_t size, struct storage_file **file) {
-    /* Unlinked rather than truncated: a file that somebody still reads under its old name must not change. */
+int storage_create(struct storage_directory *directory, const char *name, uint64_t size,
+                   struct storage_file **file)
+{
+    /* Unlinked rather than truncated: a file that somebody still reads under its old name must not
+     * change. */
     *file = NULL;
     int result = storage_remove(directory, name);
     if (result == 0)
@@ -157,7 +175,8 @@ int storage_create(struct storage_directory *directory, const char *name, uint64
     return result;
 }
 
-int storage_reserve(struct storage_directory *directory, const char *name, uint64_t size) {
+int storage_reserve(struct storage_directory *directory, const char *name, uint64_t size)
+{
     struct storage_file *file;
     int result = storage_create(directory, name, 0, &file);
     if (result != 0)
@@ -169,18 +188,21 @@ int storage_reserve(struct storage_directory *directory, const char *name, uint6
     return result;
 }
 
-int storage_open(struct storage_directory *directory, const char *name, struct storage_file **file) {
+int storage_open(struct storage_directory *directory, const char *name, struct storage_file **file)
+{
     return open_file(directory, name, O_RDONLY, file);
 }
 
-void storage_close(struct storage_file *file) {
+void storage_close(struct storage_file *file)
+{
     if (file == NULL)
         return;
     close(file->descriptor);
     free(file);
 }
 
-int storage_size(struct storage_file *file, uint64_t *size) {
+int storage_size(struct storage_file *file, uint64_t *size)
+{
     struct stat status;
     if (fstat(file->descriptor, &status) != 0)
         return -errno;
@@ -188,7 +210,8 @@ int storage_size(struct storage_file *file, uint64_t *size) {
     return 0;
 }
 
-int storage_read(struct storage_file *file, uint64_t offset, void *bytes, size_t length) {
+int storage_read(struct storage_file *file, uint64_t offset, void *bytes, size_t length)
+{
     uint8_t *at = bytes;
     while (length > 0) {
         ssize_t count = pread(file->descriptor, at, length, (off_t)offset);
@@ -203,7 +226,8 @@ int storage_read(struct storage_file *file, uint64_t offset, void *bytes, size_t
     return 0;
 }
 
-int storage_write(struct storage_file *file, uint64_t offset, const void *bytes, size_t length) {
+int storage_write(struct storage_file *file, uint64_t offset, const void *bytes, size_t length)
+{
     const uint8_t *at = bytes;
     while (length > 0) {
         ssize_t count = pwrite(file->descriptor, at, length, (off_t)offset);
@@ -218,19 +242,30 @@ int storage_write(struct storage_file *file, uint64_t offset, const void *bytes,
     return 0;
 }
 
-int storage_sync(struct storage_file *file) { return fdatasync(file->descriptor) == 0 ? 0 : -errno; }
+int storage_sync(struct storage_file *file)
+{
+    return fdatasync(file->descriptor) == 0 ? 0 : -errno;
+}
 
-void storage_write_out(struct storage_file *file, uint64_t offset, uint64_t length) {
+void storage_write_out(struct storage_file *file, uint64_t offset, uint64_t length)
+{
     (void)sync_file_range(file->descriptor, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
     if (offset >= length)
         (void)sync_file_range(file->descriptor, (off_t)(offset - length), (off_t)length,
-                              SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+                              SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                  SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
-void storage_forget(struct storage_file *file) { (void)posix_fadvise(file->descriptor, 0, 0, POSIX_FADV_DONTNEED); }
+void storage_forget(struct storage_file *file)
+{
+    (void)posix_fadvise(file->descriptor, 0, 0, POSIX_FADV_DONTNEED);
+}
 
-/* The file's blocks exist before it is mapped: a store into a hole on a full disk would be a SIGBUS. */
-static int open_mapped(struct storage_directory *directory, const char *name, size_t size, struct storage_file **file) {
+/* The file's blocks exist before it is mapped: a store into a hole on a full disk would be a
+ * SIGBUS. */
+static int open_mapped(struct storage_directory *directory, const char *name, size_t size,
+                       struct storage_file **file)
+{
     uint64_t present = 0;
     int result = open_file(directory, name, O_RDWR, file);
     if (result == 0) {
@@ -248,7 +283,8 @@ static int open_mapped(struct storage_directory *directory, const char *name, si
     return result;
 }
 
-int storage_map(struct storage_directory *directory, const char *name, size_t size, void **bytes) {
+int storage_map(struct storage_directory *directory, const char *name, size_t size, void **bytes)
+{
     struct storage_file *file = NULL;
     int result = open_mapped(directory, name, size, &file);
     if (result != 0)
@@ -259,11 +295,18 @@ int storage_map(struct storage_directory *directory, const char *name, size_t si
     return result;
 }
 
-int storage_map_sync(void *bytes, size_t size) { return msync(bytes, size, MS_SYNC) == 0 ? 0 : -errno; }
+int storage_map_sync(void *bytes, size_t size)
+{
+    return msync(bytes, size, MS_SYNC) == 0 ? 0 : -errno;
+}
 
-void storage_unmap(void *bytes, size_t size) { (void)munmap(bytes, size); }
+void storage_unmap(void *bytes, size_t size)
+{
+    (void)munmap(bytes, size);
+}
 
-int storage_random(void *bytes, size_t length) {
+int storage_random(void *bytes, size_t length)
+{
     uint8_t *at = bytes;
     while (length > 0) {
         ssize_t count = getrandom(at, length, 0);
@@ -277,7 +320,8 @@ int storage_random(void *bytes, size_t length) {
     return 0;
 }
 
-uint64_t storage_boot(void) {
+uint64_t storage_boot(void)
+{
     /* "8-4-4-4-12" hexadecimal digits: the last group and the first make 64 random bits enough. */
     char text[37] = "";
     int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);

@@ -1,4 +1,5 @@
-/* What the journal's tests share: bodies that can be told from a serial number, and a user of the journal who waits. */
+/* What the journal's tests share: bodies that can be told from a serial number, and a user of the
+ * journal who waits. */
 #ifndef ACTIVITYD_TESTS_UNIT_SERVER_JOURNAL_FIXTURE_H
 #define ACTIVITYD_TESTS_UNIT_SERVER_JOURNAL_FIXTURE_H
 
@@ -19,28 +20,33 @@
 #include "server/journal/journal.h"
 
 /* How often: N= in the environment multiplies the counts of the tests that are random. */
-static inline unsigned long fixture_times(unsigned long count) {
+static inline unsigned long fixture_times(unsigned long count)
+{
     const char *n = getenv("N");
     unsigned long factor = n == NULL ? 1 : strtoul(n, NULL, 10);
     return count * (factor == 0 ? 1 : factor);
 }
 
-static inline uint64_t fixture_mix(uint64_t x) {
+static inline uint64_t fixture_mix(uint64_t x)
+{
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
     x = (x ^ x >> 27) * 0x94d049bb133111ebull;
     return x ^ x >> 31;
 }
 
 /* Length of the body with this serial: mostly small, sometimes many sectors, at most `most`. */
-static inline uint32_t fixture_length(uint64_t serial, uint32_t most) {
+static inline uint32_t fixture_length(uint64_t serial, uint32_t most)
+{
     uint64_t random = fixture_mix(serial + 1);
     uint32_t limit = random % 8 == 0 ? most : random % 8 < 3 ? 5000 : 300;
     limit = limit < most ? limit : most;
     return 1 + (uint32_t)((random >> 8) % limit);
 }
 
-/* Fills a body; some are nearly all zeros, the hard case for telling a lost sector from a written one. */
-static inline void fixture_fill(uint64_t serial, uint8_t *body, uint32_t length) {
+/* Fills a body; some are nearly all zeros, the hard case for telling a lost sector from a written
+ * one. */
+static inline void fixture_fill(uint64_t serial, uint8_t *body, uint32_t length)
+{
     uint64_t random = fixture_mix(serial + 1);
     bool sparse = random % 5 == 0;
     for (uint32_t i = 0; i < length; i++) {
@@ -50,7 +56,8 @@ static inline void fixture_fill(uint64_t serial, uint8_t *body, uint32_t length)
     memcpy(body, &serial, length < sizeof serial ? length : sizeof serial);
 }
 
-static inline bool fixture_is(uint64_t serial, const uint8_t *body, uint32_t length, uint32_t most) {
+static inline bool fixture_is(uint64_t serial, const uint8_t *body, uint32_t length, uint32_t most)
+{
     if (length != fixture_length(serial, most))
         return false;
     uint8_t *expected = malloc(length);
@@ -65,20 +72,22 @@ static inline bool fixture_is(uint64_t serial, const uint8_t *body, uint32_t len
 struct user {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint64_t committed;  /* entries */
+    uint64_t committed; /* entries */
     uint64_t last_index;
     uint64_t last_token;
-    bool in_order;       /* every index and token was one above the last */
+    bool in_order; /* every index and token was one above the last */
     bool writable;
     unsigned writable_calls;
     bool failed;
     struct journal_error failure;
 };
 
-static inline void user_committed(void *context, uint64_t token, const struct journal_entry *entry) {
+static inline void user_committed(void *context, uint64_t token, const struct journal_entry *entry)
+{
     struct user *user = context;
     pthread_mutex_lock(&user->lock);
-    if (user->committed > 0 && (entry->index != user->last_index + 1 || token != user->last_token + 1))
+    if (user->committed > 0 &&
+        (entry->index != user->last_index + 1 || token != user->last_token + 1))
         user->in_order = false;
     user->committed++;
     user->last_index = entry->index;
@@ -87,7 +96,8 @@ static inline void user_committed(void *context, uint64_t token, const struct jo
     pthread_mutex_unlock(&user->lock);
 }
 
-static inline void user_writable(void *context, bool writable) {
+static inline void user_writable(void *context, bool writable)
+{
     struct user *user = context;
     pthread_mutex_lock(&user->lock);
     user->writable = writable;
@@ -96,7 +106,8 @@ static inline void user_writable(void *context, bool writable) {
     pthread_mutex_unlock(&user->lock);
 }
 
-static inline void user_failed(void *context, const struct journal_error *error) {
+static inline void user_failed(void *context, const struct journal_error *error)
+{
     struct user *user = context;
     pthread_mutex_lock(&user->lock);
     user->failed = true;
@@ -105,16 +116,20 @@ static inline void user_failed(void *context, const struct journal_error *error)
     pthread_mutex_unlock(&user->lock);
 }
 
-static inline struct journal_events user_events(struct user *user) {
+static inline struct journal_events user_events(struct user *user)
+{
     *user = (struct user){.in_order = true, .writable = true};
     pthread_mutex_init(&user->lock, NULL);
     pthread_cond_init(&user->changed, NULL);
-    return (struct journal_events){
-        .context = user, .committed = user_committed, .writable = user_writable, .failed = user_failed};
+    return (struct journal_events){.context = user,
+                                   .committed = user_committed,
+                                   .writable = user_writable,
+                                   .failed = user_failed};
 }
 
 /* Waits until so many entries are committed since user_events. False: the journal failed first. */
-static inline bool user_wait(struct user *user, uint64_t committed) {
+static inline bool user_wait(struct user *user, uint64_t committed)
+{
     pthread_mutex_lock(&user->lock);
     while (user->committed < committed && !user->failed)
         pthread_cond_wait(&user->changed, &user->lock);
@@ -124,7 +139,8 @@ static inline bool user_wait(struct user *user, uint64_t committed) {
 }
 
 /* Waits until the journal has said that it is (not) writable; false after ten seconds. */
-static inline bool user_wait_writable(struct user *user, bool writable) {
+static inline bool user_wait_writable(struct user *user, bool writable)
+{
     struct timespec until;
     int result = 0;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -137,7 +153,9 @@ static inline bool user_wait_writable(struct user *user, bool writable) {
 }
 
 /* Proposes the body with this serial and waits. False: the journal failed. */
-static inline bool user_append(struct user *user, struct journal *journal, uint64_t serial, uint32_t most) {
+static inline bool user_append(struct user *user, struct journal *journal, uint64_t serial,
+                               uint32_t most)
+{
     uint32_t length = fixture_length(serial, most);
     uint8_t *body = malloc(length);
     assert_non_null(body);
@@ -150,16 +168,19 @@ static inline bool user_append(struct user *user, struct journal *journal, uint6
     return committed;
 }
 
-/* Reads all entries from `first` on; entry i must be the body with serial i. Returns the last index, or the error's code. */
+/* Reads all entries from `first` on; entry i must be the body with serial i. Returns the last
+ * index, or the error's code. */
 static inline int64_t fixture_replay(const struct journal *journal, uint64_t first, uint32_t most,
-                                     struct journal_error *error) {
+                                     struct journal_error *error)
+{
     struct journal_reader *reader = NULL;
     struct journal_entry entry;
     uint64_t expected = first;
     int result = journal_reader_open(journal, first, &reader, error);
     if (result != 0)
         return result;
-    while ((result = journal_reader_next(reader, journal_durable_index(journal), &entry, error)) == 1) {
+    while ((result = journal_reader_next(reader, journal_durable_index(journal), &entry, error)) ==
+           1) {
         assert_int_equal(entry.index, expected);
         assert_true(fixture_is(entry.index, entry.body, entry.length, most));
         expected++;

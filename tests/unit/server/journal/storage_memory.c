@@ -1,4 +1,5 @@
-/* To be included by the one source file of a test program: it defines the names of server/journal/storage.h. */
+/* To be included by the one source file of a test program: it defines the names of
+ * server/journal/storage.h. */
 #include "tests/unit/server/journal/storage_memory.h"
 
 #include <errno.h>
@@ -54,16 +55,21 @@ static struct {
     struct table saved;
 } machine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static uint64_t random_number(void) {
+static uint64_t random_number(void)
+{
     machine.random ^= machine.random << 13;
     machine.random ^= machine.random >> 7;
     machine.random ^= machine.random << 17;
     return machine.random;
 }
 
-static struct table *names(void) { return &machine.states[machine.state_count - 1]; }
+static struct table *names(void)
+{
+    return &machine.states[machine.state_count - 1];
+}
 
-static struct inode *inode_new(size_t size) {
+static struct inode *inode_new(size_t size)
+{
     struct inode *inode = calloc(1, sizeof *inode);
     size_t capacity = (size + SECTOR - 1) / SECTOR * SECTOR;
     CHECK(inode != NULL && machine.inode_count < INODES);
@@ -78,14 +84,16 @@ static struct inode *inode_new(size_t size) {
     return inode;
 }
 
-static uint8_t *grown(uint8_t *bytes, size_t from, size_t to) {
+static uint8_t *grown(uint8_t *bytes, size_t from, size_t to)
+{
     uint8_t *more = realloc(bytes, to);
     CHECK(more != NULL);
     memset(more + from, 0, to - from);
     return more;
 }
 
-static void inode_grow(struct inode *inode, size_t size) {
+static void inode_grow(struct inode *inode, size_t size)
+{
     if (size > inode->capacity) {
         size_t capacity = (size * 2 + SECTOR - 1) / SECTOR * SECTOR;
         inode->cache = grown(inode->cache, inode->capacity, capacity);
@@ -97,7 +105,8 @@ static void inode_grow(struct inode *inode, size_t size) {
         inode->size = size;
 }
 
-static void free_inodes(void) {
+static void free_inodes(void)
+{
     for (size_t i = 0; i < machine.inode_count; i++) {
         free(machine.inodes[i]->cache);
         free(machine.inodes[i]->disk);
@@ -108,7 +117,8 @@ static void free_inodes(void) {
 }
 
 /* Takes the lock and counts; returns false, unlocked, when the machine is dead. */
-static bool begin_operation(void) {
+static bool begin_operation(void)
+{
     pthread_mutex_lock(&machine.lock);
     machine.operations++;
     if (machine.cut_at != 0 && machine.operations >= machine.cut_at)
@@ -119,12 +129,14 @@ static bool begin_operation(void) {
     return false;
 }
 
-static int end_operation(int result) {
+static int end_operation(int result)
+{
     pthread_mutex_unlock(&machine.lock);
     return result;
 }
 
-static struct inode *find(const char *name) {
+static struct inode *find(const char *name)
+{
     for (size_t i = 0; i < names()->count; i++)
         if (strcmp(names()->items[i].name, name) == 0)
             return names()->items[i].inode;
@@ -132,9 +144,11 @@ static struct inode *find(const char *name) {
 }
 
 /* Every change of names makes a new state; when there are too many the oldest counts as durable. */
-static struct table *new_state(void) {
+static struct table *new_state(void)
+{
     if (machine.state_count == STATES) {
-        memmove(machine.states, machine.states + 1, sizeof machine.states - sizeof machine.states[0]);
+        memmove(machine.states, machine.states + 1,
+                sizeof machine.states - sizeof machine.states[0]);
         machine.state_count--;
     }
     machine.states[machine.state_count] = machine.states[machine.state_count - 1];
@@ -142,7 +156,8 @@ static struct table *new_state(void) {
     return names();
 }
 
-static void put(struct table *table, const char *name, struct inode *inode) {
+static void put(struct table *table, const char *name, struct inode *inode)
+{
     size_t i = 0;
     while (i < table->count && strcmp(table->items[i].name, name) != 0)
         i++;
@@ -158,22 +173,25 @@ static void put(struct table *table, const char *name, struct inode *inode) {
     table->items[i].inode = inode;
 }
 
-static uint64_t used(void) {
+static uint64_t used(void)
+{
     uint64_t bytes = 0;
     for (size_t i = 0; i < names()->count; i++)
         bytes += names()->items[i].inode->size;
     return bytes;
 }
 
-/* --- Control ------------------------------------------------------------------------------------------------------ */
+/* --- Control ---------------------------------------------------------------------------------- */
 
-void memory_stop(void) {
+void memory_stop(void)
+{
     free_inodes();
     machine.state_count = 0;
     machine.saved.count = 0;
 }
 
-void memory_start(uint64_t seed) {
+void memory_start(uint64_t seed)
+{
     memory_stop();
     machine.random = seed * 0x9e3779b97f4a7c15ull | 1;
     machine.boot = 1;
@@ -187,32 +205,37 @@ void memory_start(uint64_t seed) {
     machine.state_count = 1;
 }
 
-void memory_cut_after(uint64_t operations) {
+void memory_cut_after(uint64_t operations)
+{
     pthread_mutex_lock(&machine.lock);
     machine.cut_at = operations == 0 ? 0 : machine.operations + operations;
     pthread_mutex_unlock(&machine.lock);
 }
 
-bool memory_is_cut(void) {
+bool memory_is_cut(void)
+{
     pthread_mutex_lock(&machine.lock);
     bool dead = machine.dead;
     pthread_mutex_unlock(&machine.lock);
     return dead;
 }
 
-uint64_t memory_operations(void) {
+uint64_t memory_operations(void)
+{
     pthread_mutex_lock(&machine.lock);
     uint64_t operations = machine.operations;
     pthread_mutex_unlock(&machine.lock);
     return operations;
 }
 
-void memory_restart(void) {
+void memory_restart(void)
+{
     machine.dead = false;
     machine.cut_at = 0;
 }
 
-static void settle(struct inode *inode) {
+static void settle(struct inode *inode)
+{
     size_t size = inode->disk_size;
     if (inode->size > size)
         size += random_number() % (inode->size - size + 1);
@@ -227,7 +250,8 @@ static void settle(struct inode *inode) {
     inode->disk_size = size;
 }
 
-void memory_reboot(void) {
+void memory_reboot(void)
+{
     machine.states[0] = machine.states[random_number() % machine.state_count];
     machine.state_count = 1;
     for (size_t i = 0; i < names()->count; i++)
@@ -236,21 +260,27 @@ void memory_reboot(void) {
     memory_restart();
 }
 
-void memory_fail_sync_after(uint64_t syncs) {
+void memory_fail_sync_after(uint64_t syncs)
+{
     pthread_mutex_lock(&machine.lock);
     machine.fail_sync_in = syncs;
     pthread_mutex_unlock(&machine.lock);
 }
 
-void memory_limit(uint64_t bytes) {
+void memory_limit(uint64_t bytes)
+{
     pthread_mutex_lock(&machine.lock);
     machine.limit = bytes;
     pthread_mutex_unlock(&machine.lock);
 }
 
-void memory_lock_from_outside(bool locked) { machine.locked = locked; }
+void memory_lock_from_outside(bool locked)
+{
+    machine.locked = locked;
+}
 
-bool memory_file(const char *name, uint8_t **bytes, size_t *size) {
+bool memory_file(const char *name, uint8_t **bytes, size_t *size)
+{
     struct inode *inode = find(name);
     if (inode == NULL)
         return false;
@@ -259,21 +289,32 @@ bool memory_file(const char *name, uint8_t **bytes, size_t *size) {
     return true;
 }
 
-bool memory_exists(const char *name) {
+bool memory_exists(const char *name)
+{
     pthread_mutex_lock(&machine.lock);
     bool exists = find(name) != NULL;
     pthread_mutex_unlock(&machine.lock);
     return exists;
 }
 
-void memory_truncate(const char *name, size_t size) {
+void memory_truncate(const char *name, size_t size)
+{
     struct inode *inode = find(name);
     CHECK(inode != NULL && size <= inode->size);
     memset(inode->cache + size, 0, inode->size - size);
     inode->size = size;
 }
 
-const char *memory_last(const char *prefix) {
+void memory_heal(const char *name)
+{
+    struct inode *inode = find(name);
+    CHECK(inode != NULL);
+    memcpy(inode->cache, inode->disk, inode->disk_size);
+    inode->size = inode->disk_size;
+}
+
+const char *memory_last(const char *prefix)
+{
     const char *last = "";
     for (size_t i = 0; i < names()->count; i++) {
         const char *name = names()->items[i].name;
@@ -283,7 +324,8 @@ const char *memory_last(const char *prefix) {
     return last;
 }
 
-static struct table copy_of(const struct table *table) {
+static struct table copy_of(const struct table *table)
+{
     struct table copy = *table;
     for (size_t i = 0; i < copy.count; i++) {
         const struct inode *from = table->items[i].inode;
@@ -295,16 +337,21 @@ static struct table copy_of(const struct table *table) {
     return copy;
 }
 
-static bool is_reachable(const struct inode *inode) {
+static bool is_reachable(const struct inode *inode)
+{
     for (size_t i = 0; i < machine.saved.count; i++)
         if (machine.saved.items[i].inode == inode)
             return true;
     return false;
 }
 
-void memory_save(void) { machine.saved = copy_of(names()); }
+void memory_save(void)
+{
+    machine.saved = copy_of(names());
+}
 
-void memory_restore(void) {
+void memory_restore(void)
+{
     size_t kept = 0;
     for (size_t i = 0; i < machine.inode_count; i++) {
         struct inode *inode = machine.inodes[i];
@@ -322,9 +369,10 @@ void memory_restore(void) {
     machine.state_count = 1;
 }
 
-/* --- storage.h ---------------------------------------------------------------------------------------------------- */
+/* --- storage.h -------------------------------------------------------------------------------- */
 
-int storage_directory_open(const char *path, bool make, struct storage_directory **directory) {
+int storage_directory_open(const char *path, bool make, struct storage_directory **directory)
+{
     (void)path;
     (void)make;
     if (!begin_operation())
@@ -334,7 +382,8 @@ int storage_directory_open(const char *path, bool make, struct storage_directory
     return end_operation(0);
 }
 
-void storage_directory_close(struct storage_directory *directory) {
+void storage_directory_close(struct storage_directory *directory)
+{
     if (directory == NULL)
         return;
     pthread_mutex_lock(&machine.lock);
@@ -344,7 +393,8 @@ void storage_directory_close(struct storage_directory *directory) {
     free(directory);
 }
 
-int storage_lock(struct storage_directory *directory) {
+int storage_lock(struct storage_directory *directory)
+{
     if (!begin_operation())
         return -EIO;
     if (machine.locked)
@@ -354,7 +404,9 @@ int storage_lock(struct storage_directory *directory) {
     return end_operation(0);
 }
 
-int storage_list(struct storage_directory *directory, void (*visit)(void *context, const char *name), void *context) {
+int storage_list(struct storage_directory *directory,
+                 void (*visit)(void *context, const char *name), void *context)
+{
     (void)directory;
     if (!begin_operation())
         return -EIO;
@@ -363,7 +415,8 @@ int storage_list(struct storage_directory *directory, void (*visit)(void *contex
     return end_operation(0);
 }
 
-int storage_directory_sync(struct storage_directory *directory) {
+int storage_directory_sync(struct storage_directory *directory)
+{
     (void)directory;
     if (!begin_operation())
         return -EIO;
@@ -372,7 +425,8 @@ int storage_directory_sync(struct storage_directory *directory) {
     return end_operation(0);
 }
 
-int storage_rename(struct storage_directory *directory, const char *from, const char *to) {
+int storage_rename(struct storage_directory *directory, const char *from, const char *to)
+{
     (void)directory;
     if (!begin_operation())
         return -EIO;
@@ -385,7 +439,8 @@ int storage_rename(struct storage_directory *directory, const char *from, const 
     return end_operation(0);
 }
 
-int storage_remove(struct storage_directory *directory, const char *name) {
+int storage_remove(struct storage_directory *directory, const char *name)
+{
     (void)directory;
     if (!begin_operation())
         return -EIO;
@@ -393,14 +448,17 @@ int storage_remove(struct storage_directory *directory, const char *name) {
     return end_operation(0);
 }
 
-static struct storage_file *file_new(struct inode *inode, bool writing) {
+static struct storage_file *file_new(struct inode *inode, bool writing)
+{
     struct storage_file *file = malloc(sizeof *file);
     CHECK(file != NULL);
     *file = (struct storage_file){.inode = inode, .writing = writing};
     return file;
 }
 
-int storage_create(struct storage_directory *directory, const char *name, uint64_t size, struct storage_file **file) {
+int storage_create(struct storage_directory *directory, const char *name, uint64_t size,
+                   struct storage_file **file)
+{
     (void)directory;
     *file = NULL;
     if (!begin_operation())
@@ -414,14 +472,16 @@ int storage_create(struct storage_directory *directory, const char *name, uint64
     return end_operation(0);
 }
 
-int storage_reserve(struct storage_directory *directory, const char *name, uint64_t size) {
+int storage_reserve(struct storage_directory *directory, const char *name, uint64_t size)
+{
     struct storage_file *file;
     int result = storage_create(directory, name, size, &file);
     storage_close(file);
     return result;
 }
 
-int storage_open(struct storage_directory *directory, const char *name, struct storage_file **file) {
+int storage_open(struct storage_directory *directory, const char *name, struct storage_file **file)
+{
     (void)directory;
     if (!begin_operation())
         return -EIO;
@@ -432,16 +492,21 @@ int storage_open(struct storage_directory *directory, const char *name, struct s
     return end_operation(0);
 }
 
-void storage_close(struct storage_file *file) { free(file); }
+void storage_close(struct storage_file *file)
+{
+    free(file);
+}
 
-int storage_size(struct storage_file *file, uint64_t *size) {
+int storage_size(struct storage_file *file, uint64_t *size)
+{
     if (!begin_operation())
         return -EIO;
     *size = file->inode->size;
     return end_operation(0);
 }
 
-int storage_read(struct storage_file *file, uint64_t offset, void *bytes, size_t length) {
+int storage_read(struct storage_file *file, uint64_t offset, void *bytes, size_t length)
+{
     if (!begin_operation())
         return -EIO;
     if (offset + length > file->inode->size)
@@ -450,7 +515,8 @@ int storage_read(struct storage_file *file, uint64_t offset, void *bytes, size_t
     return end_operation(0);
 }
 
-int storage_write(struct storage_file *file, uint64_t offset, const void *bytes, size_t length) {
+int storage_write(struct storage_file *file, uint64_t offset, const void *bytes, size_t length)
+{
     struct inode *inode = file->inode;
     CHECK(file->writing);
     if (!begin_operation())
@@ -465,7 +531,8 @@ int storage_write(struct storage_file *file, uint64_t offset, const void *bytes,
     return end_operation(0);
 }
 
-static void write_back(struct inode *inode, bool all) {
+static void write_back(struct inode *inode, bool all)
+{
     for (size_t sector = 0; sector < inode->capacity / SECTOR; sector++) {
         if (inode->dirty[sector] && (all || random_number() % 2 == 0))
             memcpy(inode->disk + sector * SECTOR, inode->cache + sector * SECTOR, SECTOR);
@@ -474,7 +541,8 @@ static void write_back(struct inode *inode, bool all) {
     inode->disk_size = inode->size;
 }
 
-int storage_sync(struct storage_file *file) {
+int storage_sync(struct storage_file *file)
+{
     if (!begin_operation())
         return -EIO;
     bool fails = machine.fail_sync_in == 0;
@@ -484,15 +552,20 @@ int storage_sync(struct storage_file *file) {
     return end_operation(fails ? -EIO : 0);
 }
 
-void storage_write_out(struct storage_file *file, uint64_t offset, uint64_t length) {
+void storage_write_out(struct storage_file *file, uint64_t offset, uint64_t length)
+{
     (void)file;
     (void)offset;
     (void)length;
 }
 
-void storage_forget(struct storage_file *file) { (void)file; }
+void storage_forget(struct storage_file *file)
+{
+    (void)file;
+}
 
-int storage_map(struct storage_directory *directory, const char *name, size_t size, void **bytes) {
+int storage_map(struct storage_directory *directory, const char *name, size_t size, void **bytes)
+{
     struct storage_file *file = NULL;
     if (!memory_exists(name)) {
         int result = storage_create(directory, name, size, &file);
@@ -508,7 +581,8 @@ int storage_map(struct storage_directory *directory, const char *name, size_t si
     return end_operation(0);
 }
 
-int storage_map_sync(void *bytes, size_t size) {
+int storage_map_sync(void *bytes, size_t size)
+{
     if (!begin_operation())
         return -EIO;
     for (size_t i = 0; i < machine.inode_count; i++)
@@ -517,12 +591,14 @@ int storage_map_sync(void *bytes, size_t size) {
     return end_operation(0);
 }
 
-void storage_unmap(void *bytes, size_t size) {
+void storage_unmap(void *bytes, size_t size)
+{
     (void)bytes;
     (void)size;
 }
 
-int storage_random(void *bytes, size_t length) {
+int storage_random(void *bytes, size_t length)
+{
     uint8_t *at = bytes;
     if (!begin_operation())
         return -EIO;
@@ -531,4 +607,7 @@ int storage_random(void *bytes, size_t length) {
     return end_operation(0);
 }
 
-uint64_t storage_boot(void) { return machine.boot; }
+uint64_t storage_boot(void)
+{
+    return machine.boot;
+}

@@ -1,9 +1,11 @@
-/* A machine in memory that takes the place of storage_posix.c in a test program, which includes storage_memory.c.
+/* A machine in memory that takes the place of storage_posix.c in a test program, which includes
+ * storage_memory.c.
  *
- * It keeps what a careful program must expect of a real one: a write reaches the disk by a sync, or earlier, or in part,
- * each 512-byte sector by itself; names reach it by a directory sync, or earlier, in order; a failed sync leaves pages that
- * look written and are not. One directory; its path is not looked at. Everything is repeatable from a seed, but for the
- * order in which threads call. */
+ * It keeps what a careful program must expect of a real one: a write reaches the disk by a sync, or
+ * earlier, or in part, each 512-byte sector by itself; names reach it by a directory sync, or
+ * earlier, in order; a failed sync leaves pages that look written and are not. One directory; its
+ * path is not looked at. Everything is repeatable from a seed, but for the order in which threads
+ * call. */
 #ifndef ACTIVITYD_TESTS_UNIT_SERVER_JOURNAL_STORAGE_MEMORY_H
 #define ACTIVITYD_TESTS_UNIT_SERVER_JOURNAL_STORAGE_MEMORY_H
 
@@ -14,7 +16,8 @@
 void memory_start(uint64_t seed); /* a machine with an empty disk; frees the one before */
 void memory_stop(void);
 
-/* From the given number of operations on the machine is dead: every call fails and changes nothing. 0 = never. */
+/* From the given number of operations on the machine is dead: every call fails and changes nothing.
+ * 0 = never. */
 void memory_cut_after(uint64_t operations);
 bool memory_is_cut(void);
 uint64_t memory_operations(void); /* since memory_start */
@@ -24,15 +27,20 @@ void memory_reboot(void);
 /* Only the process had died: everything is as it was. */
 void memory_restart(void);
 
-void memory_fail_sync_after(uint64_t syncs); /* the next but so many fails, once; UINT64_MAX = never */
-void memory_limit(uint64_t bytes);           /* size of the disk */
+void memory_fail_sync_after(
+    uint64_t syncs);               /* the next but so many fails, once; UINT64_MAX = never */
+void memory_limit(uint64_t bytes); /* size of the disk */
 void memory_lock_from_outside(bool locked);
 
-/* Damage, and a look at it. The pointers are to what both a reader and the disk see; false: no such file. */
+/* Damage, and a look at it. The pointers are to what both a reader and the disk see; false: no such
+ * file. */
 bool memory_file(const char *name, uint8_t **bytes, size_t *size);
 bool memory_exists(const char *name);
 void memory_truncate(const char *name, size_t size);
-/* Name of the last file in alphabetical order with this prefix; "" = none. Valid until the next call. */
+/* Undoes damage to a file: what was synced is what is seen. */
+void memory_heal(const char *name);
+/* Name of the last file in alphabetical order with this prefix; "" = none. Valid until the next
+ * call. */
 const char *memory_last(const char *prefix);
 /* A copy of the whole disk, and back to it. One copy. */
 void memory_save(void);

@@ -7,18 +7,22 @@ static uint8_t sectors[ENTRY_BYTES_MAX];
 static uint8_t body[JOURNAL_BODY_MAX];
 static uint8_t read_back[JOURNAL_BODY_MAX];
 
-static struct entry_header encode(uint64_t index, uint32_t length) {
-    struct entry_header header = {.index = index, .synced = index - 1, .length = length, .previous = 0x12345678};
+static struct entry_header encode(uint64_t index, uint32_t length)
+{
+    struct entry_header header = {
+        .index = index, .synced = index - 1, .length = length, .previous = 0x12345678};
     entry_encode(&header, body, sectors);
     return header;
 }
 
-static enum entry_fault decode(struct entry_header *header) {
+static enum entry_fault decode(struct entry_header *header)
+{
     enum entry_fault fault = entry_decode_header(sectors, header);
     return fault == ENTRY_SOUND ? entry_decode_body(header, sectors, read_back) : fault;
 }
 
-static void sizes_are_whole_sectors(void **state) {
+static void sizes_are_whole_sectors(void **state)
+{
     (void)state;
     assert_int_equal(entry_bytes(1), 512);
     assert_int_equal(entry_bytes(463), 512);
@@ -29,12 +33,14 @@ static void sizes_are_whole_sectors(void **state) {
     assert_int_equal(entry_sectors(JOURNAL_BODY_MAX), ENTRY_SECTORS_MAX);
 }
 
-static void every_length_comes_back(void **state) {
+static void every_length_comes_back(void **state)
+{
     (void)state;
     struct entry_header header;
     for (uint32_t i = 0; i < sizeof body; i++)
         body[i] = (uint8_t)fixture_mix(i);
-    for (uint32_t length = 1; length <= JOURNAL_BODY_MAX; length += length < 1600 ? 1 : length / 3) {
+    for (uint32_t length = 1; length <= JOURNAL_BODY_MAX;
+         length += length < 1600 ? 1 : length / 3) {
         memset(sectors, 0xee, sizeof sectors);
         struct entry_header written = encode(7, length);
         assert_int_equal(decode(&header), ENTRY_SOUND);
@@ -50,10 +56,12 @@ static void every_length_comes_back(void **state) {
     assert_memory_equal(read_back, body, JOURNAL_BODY_MAX);
 }
 
-static void bytes_are_as_documented(void **state) {
+static void bytes_are_as_documented(void **state)
+{
     (void)state;
-    static const uint8_t head[32] = {'A', 'J', 'E', 'N', 1,    0,    0,    0,   8, 7, 6, 5, 4, 3, 2, 1,
-                                     7,   7,   6,   5,   4,    3,    2,    1,   3, 0, 0, 0, 0x78, 0x56, 0x34, 0x12};
+    static const uint8_t head[32] = {'A', 'J', 'E', 'N', 1, 0, 0,    0,    8,    7,   6,
+                                     5,   4,   3,   2,   1, 7, 7,    6,    5,    4,   3,
+                                     2,   1,   3,   0,   0, 0, 0x78, 0x56, 0x34, 0x12};
     memcpy(body, "abc", 3);
     encode(0x0102030405060708, 3);
     assert_memory_equal(sectors, head, sizeof head);
@@ -61,7 +69,8 @@ static void bytes_are_as_documented(void **state) {
     assert_int_equal(sectors[511], 0xa5);
 }
 
-static void sectors_know_what_they_are(void **state) {
+static void sectors_know_what_they_are(void **state)
+{
     (void)state;
     memset(body, 0, sizeof body);
     encode(1, 2000);
@@ -73,8 +82,10 @@ static void sectors_know_what_they_are(void **state) {
     assert_int_equal(entry_sector_kind(sectors), ENTRY_SECTOR_FOREIGN);
 }
 
-/* The heart of the tail rule: a body of zeros leaves no sector of zeros, and no single flipped bit makes one. */
-static void a_flipped_bit_never_looks_lost(void **state) {
+/* The heart of the tail rule: a body of zeros leaves no sector of zeros, and no single flipped bit
+ * makes one. */
+static void a_flipped_bit_never_looks_lost(void **state)
+{
     (void)state;
     struct entry_header header;
     for (int kind = 0; kind < 3; kind++) {
@@ -85,14 +96,16 @@ static void a_flipped_bit_never_looks_lost(void **state) {
         for (size_t bit = 0; bit < entry_bytes(2000) * 8; bit++) {
             sectors[bit / 8] = (uint8_t)(sectors[bit / 8] ^ 1u << bit % 8);
             enum entry_fault fault = decode(&header);
-            assert_true(fault != ENTRY_SOUND && fault != ENTRY_MISSING && fault != ENTRY_LOST_SECTORS);
+            assert_true(fault != ENTRY_SOUND && fault != ENTRY_MISSING &&
+                        fault != ENTRY_LOST_SECTORS);
             sectors[bit / 8] = (uint8_t)(sectors[bit / 8] ^ 1u << bit % 8);
         }
         assert_int_equal(decode(&header), ENTRY_SOUND);
     }
 }
 
-static void a_lost_sector_is_seen_before_anything_else(void **state) {
+static void a_lost_sector_is_seen_before_anything_else(void **state)
+{
     (void)state;
     struct entry_header header;
     for (size_t i = 0; i < 3000; i++)
@@ -108,7 +121,8 @@ static void a_lost_sector_is_seen_before_anything_else(void **state) {
     assert_int_equal(decode(&header), ENTRY_MISSING);
 }
 
-static void faults_are_told_apart(void **state) {
+static void faults_are_told_apart(void **state)
+{
     (void)state;
     struct entry_header header;
     encode(1, 700);
@@ -127,7 +141,8 @@ static void faults_are_told_apart(void **state) {
         assert_true(strlen(entry_fault_text((enum entry_fault)fault)) > 5);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_whole_sectors),
         cmocka_unit_test(every_length_comes_back),

@@ -1,17 +1,21 @@
-/* The journal on a real file system: what was committed is there again, in order, over segments and restarts. */
+/* The journal on a real file system: what was committed is there again, in order, over segments and
+ * restarts. */
 #include "tests/unit/server/journal/directory.h"
 
 #include <sys/wait.h>
 
 enum { MOST = 20000 };
 
-static const struct journal_options *options(void) {
+static const struct journal_options *options(void)
+{
     static struct journal_options made;
-    made = (struct journal_options){.directory = directory_path, .segment_bytes = JOURNAL_SEGMENT_MIN};
+    made =
+        (struct journal_options){.directory = directory_path, .segment_bytes = JOURNAL_SEGMENT_MIN};
     return &made;
 }
 
-static struct journal *opened(void) {
+static struct journal *opened(void)
+{
     struct journal *journal = NULL;
     struct journal_error error = {0};
     if (journal_open(options(), &journal, &error) != 0)
@@ -19,7 +23,8 @@ static struct journal *opened(void) {
     return journal;
 }
 
-static struct journal *started(struct user *user) {
+static struct journal *started(struct user *user)
+{
     struct journal *journal = opened();
     struct journal_error error = {0};
     struct journal_events events = user_events(user);
@@ -28,7 +33,8 @@ static struct journal *started(struct user *user) {
     return journal;
 }
 
-static void assert_replay(const struct journal *journal, uint64_t first, uint64_t last) {
+static void assert_replay(const struct journal *journal, uint64_t first, uint64_t last)
+{
     struct journal_error error = {0};
     int64_t result = fixture_replay(journal, first, MOST, &error);
     if (result < 0)
@@ -36,7 +42,8 @@ static void assert_replay(const struct journal *journal, uint64_t first, uint64_
     assert_int_equal(result, last);
 }
 
-static void a_fresh_directory_is_an_empty_journal(void **state) {
+static void a_fresh_directory_is_an_empty_journal(void **state)
+{
     (void)state;
     struct journal_status status;
     struct journal *journal = opened();
@@ -56,7 +63,8 @@ static void a_fresh_directory_is_an_empty_journal(void **state) {
     journal_close(NULL);
 }
 
-static void entries_survive_restarts(void **state) {
+static void entries_survive_restarts(void **state)
+{
     (void)state;
     struct user user;
     uint64_t last = 0;
@@ -80,7 +88,8 @@ static void entries_survive_restarts(void **state) {
     assert_int_equal(directory_count("segment-"), 1);
 }
 
-static void several_proposals_share_a_sync(void **state) {
+static void several_proposals_share_a_sync(void **state)
+{
     (void)state;
     static uint8_t bodies[2000][64];
     struct user user;
@@ -101,7 +110,8 @@ static void several_proposals_share_a_sync(void **state) {
     journal_close(journal);
 }
 
-static void close_commits_what_was_proposed(void **state) {
+static void close_commits_what_was_proposed(void **state)
+{
     (void)state;
     static uint8_t bodies[JOURNAL_PROPOSALS_MAX][MOST];
     struct user user;
@@ -117,7 +127,8 @@ static void close_commits_what_was_proposed(void **state) {
     journal_close(journal);
 }
 
-static void the_longest_body_fits(void **state) {
+static void the_longest_body_fits(void **state)
+{
     (void)state;
     struct user user;
     struct journal_error error;
@@ -145,7 +156,8 @@ static void the_longest_body_fits(void **state) {
     free(body);
 }
 
-static void segments_follow_each_other(void **state) {
+static void segments_follow_each_other(void **state)
+{
     (void)state;
     struct user user;
     struct journal_status status;
@@ -171,7 +183,8 @@ static void segments_follow_each_other(void **state) {
     journal_close(journal);
 }
 
-static void a_segment_may_change_its_size_at_a_restart(void **state) {
+static void a_segment_may_change_its_size_at_a_restart(void **state)
+{
     (void)state;
     struct user user;
     struct journal_options larger = *options();
@@ -198,7 +211,8 @@ struct follower {
     int result;
 };
 
-static void *follow(void *argument) {
+static void *follow(void *argument)
+{
     struct follower *follower = argument;
     struct journal_reader *reader = NULL;
     struct journal_entry entry;
@@ -218,7 +232,8 @@ static void *follow(void *argument) {
     return NULL;
 }
 
-static void a_reader_follows_the_writer(void **state) {
+static void a_reader_follows_the_writer(void **state)
+{
     (void)state;
     struct user user;
     pthread_t thread;
@@ -232,7 +247,8 @@ static void a_reader_follows_the_writer(void **state) {
     journal_close(journal);
 }
 
-static void a_reader_from_before_the_start_goes_on(void **state) {
+static void a_reader_from_before_the_start_goes_on(void **state)
+{
     (void)state;
     struct user user;
     struct journal_error error = {0};
@@ -256,7 +272,8 @@ static void a_reader_from_before_the_start_goes_on(void **state) {
     journal_close(journal);
 }
 
-static void one_process_at_a_time(void **state) {
+static void one_process_at_a_time(void **state)
+{
     (void)state;
     struct journal *journal = opened();
     pid_t child = fork();
@@ -273,7 +290,8 @@ static void one_process_at_a_time(void **state) {
     journal_close(opened());
 }
 
-static void read_only_writes_nothing(void **state) {
+static void read_only_writes_nothing(void **state)
+{
     (void)state;
     struct user user;
     struct journal_options look = *options();
@@ -291,7 +309,8 @@ static void read_only_writes_nothing(void **state) {
 }
 
 /* Runs a process that dies with a mark set; returns what the next one finds. */
-static uint64_t mark_after_crash(uint64_t replayed, uint64_t live) {
+static uint64_t mark_after_crash(uint64_t replayed, uint64_t live)
+{
     pid_t child = fork();
     if (child == 0) {
         struct user user;
@@ -316,7 +335,8 @@ static uint64_t mark_after_crash(uint64_t replayed, uint64_t live) {
     return marked;
 }
 
-static void a_mark_survives_a_crash(void **state) {
+static void a_mark_survives_a_crash(void **state)
+{
     (void)state;
     struct user user;
     assert_int_equal(mark_after_crash(0, 17), 17);
@@ -334,7 +354,8 @@ static void a_mark_survives_a_crash(void **state) {
     assert_int_equal(mark_after_crash(0, 0), 0);
 }
 
-static void a_mark_of_another_boot_is_not_believed(void **state) {
+static void a_mark_of_another_boot_is_not_believed(void **state)
+{
     (void)state;
     struct user user;
     uint8_t boot[8];
@@ -353,7 +374,8 @@ static void a_mark_of_another_boot_is_not_believed(void **state) {
     journal_close(started(&user));
 }
 
-static void half_made_files_are_removed(void **state) {
+static void half_made_files_are_removed(void **state)
+{
     (void)state;
     struct user user;
     journal_close(opened());
@@ -369,8 +391,10 @@ static void half_made_files_are_removed(void **state) {
     journal_close(journal);
 }
 
-int main(void) {
-#define IN_A_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
+int main(void)
+{
+#define IN_A_DIRECTORY(test)                                                                       \
+    cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
     const struct CMUnitTest tests[] = {
         IN_A_DIRECTORY(a_fresh_directory_is_an_empty_journal),
         IN_A_DIRECTORY(entries_survive_restarts),

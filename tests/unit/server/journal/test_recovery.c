@@ -1,4 +1,5 @@
-/* The tail rule, case by case: what a power cut can leave is cut, everything else is refused by name. */
+/* The tail rule, case by case: what a power cut can leave is cut, everything else is refused by
+ * name. */
 #include "tests/unit/server/journal/fixture.h"
 #include "tests/unit/server/journal/storage_memory.c"
 
@@ -11,7 +12,8 @@ enum { MOST = 4000, COUNT = 20 };
 
 static uint64_t offsets[COUNT + 2]; /* of entry i; [COUNT + 1]: the end */
 
-static struct journal *opened(int expected, struct journal_error *error) {
+static struct journal *opened(int expected, struct journal_error *error)
+{
     struct journal_options options = {.directory = "memory", .segment_bytes = JOURNAL_SEGMENT_MIN};
     struct journal *journal = NULL;
     int result = journal_open(&options, &journal, error);
@@ -20,8 +22,10 @@ static struct journal *opened(int expected, struct journal_error *error) {
     return journal;
 }
 
-/* A journal of COUNT entries, each synced by itself but for the last `grouped`, which share one group. */
-static int setup(void **state) {
+/* A journal of COUNT entries, each synced by itself but for the last `grouped`, which share one
+ * group. */
+static int setup(void **state)
+{
     (void)state;
     struct journal_error error;
     struct user user;
@@ -38,21 +42,25 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     (void)state;
     memory_stop();
     return 0;
 }
 
-static uint8_t *segment_bytes(void) {
+static uint8_t *segment_bytes(void)
+{
     uint8_t *bytes = NULL;
     size_t size;
     assert_true(memory_file(memory_last("segment-"), &bytes, &size));
     return bytes;
 }
 
-/* Appends entries COUNT + 1 .. COUNT + count to the segment as one group that a power cut interrupted. */
-static void write_group(uint64_t count, uint64_t at[]) {
+/* Appends entries COUNT + 1 .. COUNT + count to the segment as one group that a power cut
+ * interrupted. */
+static void write_group(uint64_t count, uint64_t at[])
+{
     static uint8_t body[MOST];
     struct entry_header last;
     assert_int_equal(entry_decode_header(segment_bytes() + offsets[COUNT], &last), ENTRY_SOUND);
@@ -68,10 +76,14 @@ static void write_group(uint64_t count, uint64_t at[]) {
     }
 }
 
-static void zero(uint64_t offset, size_t sectors) { memset(segment_bytes() + offset, 0, sectors * ENTRY_SECTOR); }
+static void zero(uint64_t offset, size_t sectors)
+{
+    memset(segment_bytes() + offset, 0, sectors * ENTRY_SECTOR);
+}
 
 /* Opens, starts, appends one, opens again: the journal must end at `last`, and go on behind it. */
-static void assert_cut_at(uint64_t last) {
+static void assert_cut_at(uint64_t last)
+{
     struct journal_error error = {0};
     struct user user;
     struct journal *journal = opened(0, &error);
@@ -88,7 +100,8 @@ static void assert_cut_at(uint64_t last) {
 }
 
 /* Refused, naming the segment and all of the words given, which are separated by '|'. */
-static void assert_data_loss(const char *words) {
+static void assert_data_loss(const char *words)
+{
     struct journal_error error = {0};
     char copy[128];
     opened(JOURNAL_DATA_LOSS, &error);
@@ -101,12 +114,14 @@ static void assert_data_loss(const char *words) {
             fail_msg("\"%s\" is not in \"%s\"", word, error.text);
 }
 
-static void an_intact_end_is_found(void **state) {
+static void an_intact_end_is_found(void **state)
+{
     (void)state;
     assert_cut_at(COUNT);
 }
 
-static void an_entry_with_a_lost_sector_is_cut(void **state) {
+static void an_entry_with_a_lost_sector_is_cut(void **state)
+{
     (void)state;
     uint64_t at[8];
     write_group(1, at);
@@ -114,7 +129,8 @@ static void an_entry_with_a_lost_sector_is_cut(void **state) {
     assert_cut_at(COUNT);
 }
 
-static void an_entry_without_its_first_sector_is_cut(void **state) {
+static void an_entry_without_its_first_sector_is_cut(void **state)
+{
     (void)state;
     uint64_t at[8];
     write_group(1, at);
@@ -122,7 +138,8 @@ static void an_entry_without_its_first_sector_is_cut(void **state) {
     assert_cut_at(COUNT);
 }
 
-static void every_way_to_tear_a_group_is_cut(void **state) {
+static void every_way_to_tear_a_group_is_cut(void **state)
+{
     (void)state;
     uint64_t at[8];
     memory_save();
@@ -141,7 +158,8 @@ static void every_way_to_tear_a_group_is_cut(void **state) {
     }
 }
 
-static void a_lost_sector_of_an_acknowledged_entry_is_no_tear(void **state) {
+static void a_lost_sector_of_an_acknowledged_entry_is_no_tear(void **state)
+{
     (void)state;
     char words[64];
     memory_save();
@@ -149,37 +167,44 @@ static void a_lost_sector_of_an_acknowledged_entry_is_no_tear(void **state) {
         for (uint64_t offset = offsets[i]; offset < offsets[i + 1]; offset += 512) {
             memory_restore();
             zero(offset, 1);
-            snprintf(words, sizeof words, "entry %" PRIu64 " at byte %" PRIu64 "|a later entry", i, offsets[i]);
+            snprintf(words, sizeof words, "entry %" PRIu64 " at byte %" PRIu64 "|a later entry", i,
+                     offsets[i]);
             assert_data_loss(words);
         }
     }
 }
 
-static void a_damaged_header_is_no_tear(void **state) {
+static void a_damaged_header_is_no_tear(void **state)
+{
     (void)state;
     segment_bytes()[offsets[COUNT] + 25] ^= 4;
     assert_data_loss("entry 20|its header is damaged");
 }
 
-static void a_damaged_body_is_no_tear(void **state) {
+static void a_damaged_body_is_no_tear(void **state)
+{
     (void)state;
     segment_bytes()[offsets[COUNT] + 60] ^= 4;
     assert_data_loss("entry 20|its body is damaged");
 }
 
-static void a_whole_lost_entry_before_others_is_no_tear(void **state) {
+static void a_whole_lost_entry_before_others_is_no_tear(void **state)
+{
     (void)state;
     zero(offsets[COUNT - 1], (size_t)(offsets[COUNT] - offsets[COUNT - 1]) / 512);
     assert_data_loss("entry 19|a later entry");
 }
 
-static void an_entry_in_the_wrong_place_is_no_tear(void **state) {
+static void an_entry_in_the_wrong_place_is_no_tear(void **state)
+{
     (void)state;
-    memcpy(segment_bytes() + offsets[COUNT + 1], segment_bytes() + offsets[3], offsets[4] - offsets[3]);
+    memcpy(segment_bytes() + offsets[COUNT + 1], segment_bytes() + offsets[3],
+           offsets[4] - offsets[3]);
     assert_data_loss("entry 21|another entry");
 }
 
-static void a_broken_chain_is_no_tear(void **state) {
+static void a_broken_chain_is_no_tear(void **state)
+{
     (void)state;
     uint64_t at[8];
     struct entry_header header = {.index = COUNT + 1, .synced = COUNT, .length = 10, .previous = 1};
@@ -189,7 +214,8 @@ static void a_broken_chain_is_no_tear(void **state) {
     assert_data_loss("entry 21|does not continue");
 }
 
-static void something_far_behind_is_no_tear(void **state) {
+static void something_far_behind_is_no_tear(void **state)
+{
     (void)state;
     uint64_t near = offsets[COUNT + 1] + SEGMENT_GROUP_BYTES - 512;
     uint64_t at[8];
@@ -205,15 +231,18 @@ static void something_far_behind_is_no_tear(void **state) {
     assert_data_loss("entry 21 is due");
 }
 
-static void something_that_is_no_sector_of_ours_is_no_tear(void **state) {
+static void something_that_is_no_sector_of_ours_is_no_tear(void **state)
+{
     (void)state;
     segment_bytes()[offsets[COUNT + 1] + 1024 + 7] = 1;
     assert_data_loss("entry 21 is due|no entry leaves");
 }
 
-static void a_client_cannot_send_an_entry(void **state) {
+static void a_client_cannot_send_an_entry(void **state)
+{
     (void)state;
-    /* A body that holds a whole later entry at every place where a sector could begin, torn at its first sector. */
+    /* A body that holds a whole later entry at every place where a sector could begin, torn at its
+     * first sector. */
     static uint8_t body[MOST];
     uint8_t forged[512];
     struct entry_header inner = {.index = COUNT + 9, .synced = COUNT + 8, .length = 10};
@@ -229,7 +258,8 @@ static void a_client_cannot_send_an_entry(void **state) {
     assert_cut_at(COUNT);
 }
 
-static void a_newer_version_is_named(void **state) {
+static void a_newer_version_is_named(void **state)
+{
     (void)state;
     struct journal_error error = {0};
     uint8_t *entry = segment_bytes() + offsets[COUNT];
@@ -240,10 +270,12 @@ static void a_newer_version_is_named(void **state) {
     assert_non_null(strstr(error.text, "entry 20 was written by a newer activityd"));
 }
 
-static void a_segment_must_be_whole(void **state) {
+static void a_segment_must_be_whole(void **state)
+{
     (void)state;
     memory_save();
-    static const size_t sizes[] = {0, 1, 511, 512, 4095, 4096, 5000, 65536, JOURNAL_SEGMENT_MIN - 1};
+    static const size_t sizes[] = {
+        0, 1, 511, 512, 4095, 4096, 5000, 65536, JOURNAL_SEGMENT_MIN - 1};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         memory_restore();
         memory_truncate(memory_last("segment-"), sizes[i]);
@@ -260,7 +292,8 @@ static void a_segment_must_be_whole(void **state) {
     assert_data_loss("its header is missing");
 }
 
-static void a_segment_under_another_name_is_refused(void **state) {
+static void a_segment_under_another_name_is_refused(void **state)
+{
     (void)state;
     struct storage_directory *directory = NULL;
     assert_int_equal(storage_directory_open("memory", false, &directory), 0);
@@ -269,7 +302,8 @@ static void a_segment_under_another_name_is_refused(void **state) {
     assert_data_loss("begins with entry 1");
 }
 
-static void an_interrupted_repair_is_not_served(void **state) {
+static void an_interrupted_repair_is_not_served(void **state)
+{
     (void)state;
     struct journal_error error = {0};
     struct storage_directory *directory = NULL;
@@ -282,7 +316,8 @@ static void an_interrupted_repair_is_not_served(void **state) {
     assert_non_null(strstr(error.text, "repair of memory was interrupted"));
 }
 
-int main(void) {
+int main(void)
+{
 #define ON_A_DISK(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         ON_A_DISK(an_intact_end_is_found),
