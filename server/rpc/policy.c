@@ -1,0 +1,443 @@
+#include "server/rpc/policy.h"
+
+#include <confuse.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCHEME "spiffe://"
+
+struct policy {
+    struct policy_rule *rules; /* sorted by name */
+    size_t count;
+    bool open; /* rules[0] applies to everybody */
+};
+
+/* libconfuse hands its error function no context. */
+static _Thread_local struct {
+    char *text;
+    size_t size;
+} error_to;
+
+static void take_error(cfg_t *cfg, const char *format, va_list arguments)
+{
+    if (error_to.size == 0 || error_to.text[0] != '\0') {
+        return; /* the first one is the cause */
+    }
+    int used = snprintf(error_to.text, error_to.size,
+                        "%s:%d: ", cfg->filename != NULL ? cfg->filename : "policy", cfg->line);
+    if (used > 0 && (size_t)used < error_to.size) {
+        (void)vsnprintf(error_to.text + used, error_to.size - (size_t)used, format, arguments);
+    }
+}
+
+static bool is_name_character(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+}
+
+/* SPIFFE's segments: not empty, neither "." nor "..". */
+static bool is_segment(const uint8_t *at, size_t length)
+{
+    bool dots = length <= 2;
+    for (size_t i = 0; i < length; i++) {
+        if (!is_name_character(at[i])) {
+            return false;
+        }
+        dots = dots && at[i] == '.';
+    }
+    return length > 0 && !dots;
+}
+
+/* Segments after the scheme, each well formed; `least` of them. */
+static bool has_segments(struct view principal, size_t least)
+{
+    size_t begin = sizeof SCHEME - 1;
+    if (principal.length <= begin || principal.length > LIMIT_PRINCIPAL_LENGTH ||
+        memcmp(principal.bytes, SCHEME, begin) != 0) {
+        return false;
+    }
+    size_t count = 0;
+    for (size_t i = begin; i <= principal.length; i++) {
+        if (i == principal.length || principal.bytes[i] == '/') {
+            if (!is_segment(principal.bytes + begin, i - begin)) {
+                return false;
+            }
+            begin = i + 1;
+            count++;
+        }
+    }
+    return count >= least;
+}
+
+bool policy_principal_valid(struct view principal)
+{
+    return has_segments(principal, 2);
+}
+
+static bool is_rule_name(const char *name)
+{
+    struct view view = view_of(name);
+    if (view.length > 2 && strcmp(name + view.length - 2, "/*") == 0) {
+        view.length -= 2;
+        return has_segments(view, 1);
+    }
+    return policy_principal_valid(view);
+}
+
+static bool is_tenant(const char *name)
+{
+    size_t length = strlen(name);
+    if (length == 0 || length > LIMIT_TENANT_LENGTH || strchr("._-", name[0]) != NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (!is_name_character((uint8_t)name[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- One rule ---- */
+
+static void tenants_deinit(struct policy_tenants *tenants)
+{
+    for (size_t i = 0; i < tenants->count; i++) {
+        free(tenants->names[i]);
+    }
+    free(tenants->names);
+}
+
+static int tenants_add(struct policy_tenants *tenants, const char *name)
+{
+    char **grown = realloc(tenants->names, (tenants->count + 1) * sizeof *grown);
+    if (grown == NULL) {
+        return -1;
+    }
+    tenants->names = grown;
+    tenants->names[tenants->count] = strdup(name);
+    if (tenants->names[tenants->count] == NULL) {
+        return -1;
+    }
+    tenants->count++;
+    return 0;
+}
+
+bool policy_tenants_hold(const struct policy_tenants *tenants, struct view tenant)
+{
+    for (size_t i = 0; i < tenants->count && !tenants->all; i++) {
+        if (view_equal(view_of(tenants->names[i]), tenant)) {
+            return true;
+        }
+    }
+    return tenants->all;
+}
+
+static int refuse(cfg_t *section, const char *key, const char *what, const char *rule)
+{
+    cfg_error(section, "rule \"%s\": %s: \"%s\" %s", cfg_title(section), key, what, rule);
+    return -1;
+}
+
+/* `all` is the word for every tenant, `own` (or NULL) the one for the rule's. */
+static int read_tenants(cfg_t *section, const char *key, const char *all, const char *own,
+                        const char *own_tenant, struct policy_tenants *to)
+{
+    unsigned count = cfg_size(section, key);
+    for (unsigned i = 0; i < count; i++) {
+        const char *name = cfg_getnstr(section, key, i);
+        if (strcmp(name, all) == 0) {
+            to->all = true;
+            if (count != 1) {
+                return refuse(section, key, name, "means every tenant and stands alone");
+            }
+            continue;
+        }
+        if (own != NULL && strcmp(name, own) == 0) {
+            name = own_tenant;
+        } else if (!is_tenant(name)) {
+            return refuse(section, key, name, "is no tenant");
+        }
+        if (tenants_add(to, name) != 0) {
+            return refuse(section, key, name, "does not fit the memory");
+        }
+    }
+    return 0;
+}
+
+static const char *after_slash(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return slash != NULL ? slash + 1 : name;
+}
+
+static bool names_group(const char *name)
+{
+    for (int id = METHOD_NONE + 1; id < METHOD_COUNT; id++) {
+        if (strcmp(method_row((enum method_id)id)->group, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What can never be done is a mistake in the file. */
+static int check_reach(cfg_t *section, const char *name, const struct method *method, bool group,
+                       const struct policy_rule *rule)
+{
+    if (method->need == NEED_ADMIN_ALL && !group && !rule->admin.all) {
+        return refuse(section, "methods", name, "needs admin = all");
+    }
+    bool admin = rule->admin.all || rule->admin.count > 0;
+    if ((method->need == NEED_ADMIN_ALL || method->need == NEED_ADMIN) && !admin) {
+        return refuse(section, "methods", name, "needs admin");
+    }
+    return 0;
+}
+
+static int read_method(cfg_t *section, const char *name, struct policy_rule *rule)
+{
+    bool all = strcmp(name, "*") == 0;
+    bool group = names_group(name);
+    bool found = false;
+    for (int id = METHOD_NONE + 1; id < METHOD_COUNT; id++) {
+        const struct method *method = method_row((enum method_id)id);
+        bool named =
+            strcmp(method->name, name) == 0 || strcmp(after_slash(method->name), name) == 0;
+        if (!all && !named && !(group && strcmp(method->group, name) == 0)) {
+            continue;
+        }
+        found = true;
+        rule->methods |= UINT32_C(1) << id;
+        if (!all && check_reach(section, name, method, group, rule) != 0) {
+            return -1;
+        }
+    }
+    return found ? 0
+                 : refuse(section, "methods", name,
+                          "is neither a method nor one of read, write, health, admin, *");
+}
+
+static int read_rule(cfg_t *section, struct policy_rule *rule)
+{
+    const char *name = cfg_title(section);
+    if (!is_rule_name(name)) {
+        cfg_error(section,
+                  "rule \"%s\": the name is neither a SPIFFE ID nor a prefix of some ending in /*",
+                  name);
+        return -1;
+    }
+    rule->name = strdup(name);
+    if (rule->name == NULL) {
+        return refuse(section, "name", name, "does not fit the memory");
+    }
+    const char *tenant = cfg_getstr(section, "tenant");
+    if (tenant == NULL || !is_tenant(tenant)) {
+        return refuse(section, "tenant", tenant != NULL ? tenant : "",
+                      "is no tenant (required: 1 to 64 of a-z A-Z 0-9 . _ -)");
+    }
+    memcpy(rule->tenant, tenant, strlen(tenant) + 1);
+    rule->update_any = cfg_getbool(section, "update_any") == cfg_true;
+    rule->feed = cfg_getbool(section, "feed") == cfg_true;
+    if (read_tenants(section, "delegate", "*", NULL, tenant, &rule->delegate) != 0 ||
+        read_tenants(section, "admin", "all", "own", tenant, &rule->admin) != 0) {
+        return -1;
+    }
+    if (rule->feed && !rule->delegate.all && rule->delegate.count > 0) {
+        return refuse(section, "feed", "true",
+                      "shows all tenants and does not go with a delegate for some");
+    }
+    if (cfg_size(section, "methods") == 0) {
+        return refuse(section, "methods", "", "is missing: a rule allows something");
+    }
+    for (unsigned i = 0; i < cfg_size(section, "methods"); i++) {
+        if (read_method(section, cfg_getnstr(section, "methods", i), rule) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- The table ---- */
+
+static int compare_rules(const void *a, const void *b)
+{
+    return strcmp(((const struct policy_rule *)a)->name, ((const struct policy_rule *)b)->name);
+}
+
+static int read_rules(cfg_t *cfg, struct policy *policy)
+{
+    size_t count = cfg_size(cfg, "rule");
+    policy->rules = calloc(count + 1, sizeof *policy->rules);
+    if (policy->rules == NULL) {
+        cfg_error(cfg, "the rules do not fit the memory");
+        return -1;
+    }
+    for (; policy->count < count; policy->count++) {
+        cfg_t *section = cfg_getnsec(cfg, "rule", (unsigned)policy->count);
+        if (read_rule(section, &policy->rules[policy->count]) != 0) {
+            policy->count++; /* what it has is freed with the others */
+            return -1;
+        }
+    }
+    qsort(policy->rules, policy->count, sizeof *policy->rules, compare_rules);
+    return 0;
+}
+
+/* libconfuse takes a section that the end of the file cuts off. A last option of our own, which no
+ * rule knows, makes it an error: half a policy must not load. */
+#define LAST_OPTION      "end_of_file"
+#define POLICY_BYTES_MAX (1024 * 1024)
+
+static char *read_file(const char *path, size_t *length)
+{
+    FILE *file = fopen(path, "re");
+    char *text = malloc(POLICY_BYTES_MAX + sizeof LAST_OPTION + 16);
+    if (file == NULL || text == NULL) {
+        (void)snprintf(error_to.text, error_to.size, "%s: %m", path);
+    } else {
+        *length = fread(text, 1, POLICY_BYTES_MAX, file);
+        if (ferror(file) || *length == POLICY_BYTES_MAX) {
+            (void)snprintf(error_to.text, error_to.size, "%s: cannot be read, or is above 1 MiB",
+                           path);
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    if (error_to.text[0] != '\0') {
+        free(text);
+        return NULL;
+    }
+    static const char last[] = "\n" LAST_OPTION " = true\n";
+    memcpy(text + *length, last, sizeof last - 1);
+    *length += sizeof last - 1;
+    return text;
+}
+
+static int parse(cfg_t *cfg, const char *path, struct policy *policy)
+{
+    size_t length = 0;
+    char *text = read_file(path, &length);
+    FILE *file = text != NULL ? fmemopen(text, length, "r") : NULL;
+    int outcome = CFG_FILE_ERROR;
+    if (file != NULL) {
+        cfg->filename = strdup(path);
+        outcome = cfg_parse_fp(cfg, file);
+        (void)fclose(file);
+    }
+    free(text);
+    if (outcome == CFG_SUCCESS && cfg_getbool(cfg, LAST_OPTION) != cfg_true) {
+        cfg_error(cfg, "a remark is not closed");
+        return -1;
+    }
+    return outcome == CFG_SUCCESS ? read_rules(cfg, policy) : -1;
+}
+
+int policy_load(const char *path, struct policy **policy, char *error, size_t error_size)
+{
+    cfg_opt_t rule_options[] = {CFG_STR_LIST("methods", "{}", CFGF_NONE),
+                                CFG_STR("tenant", NULL, CFGF_NONE),
+                                CFG_STR_LIST("delegate", "{}", CFGF_NONE),
+                                CFG_BOOL("update_any", cfg_false, CFGF_NONE),
+                                CFG_BOOL("feed", cfg_false, CFGF_NONE),
+                                CFG_STR_LIST("admin", "{}", CFGF_NONE),
+                                CFG_END()};
+    cfg_opt_t options[] = {
+        CFG_SEC("rule", rule_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+        CFG_BOOL(LAST_OPTION, cfg_false, CFGF_NONE), CFG_END()};
+    error[0] = '\0';
+    error_to.text = error;
+    error_to.size = error_size;
+    struct policy *made = calloc(1, sizeof *made);
+    cfg_t *cfg = cfg_init(options, CFGF_NONE);
+    int outcome = -1;
+    if (made != NULL && cfg != NULL) {
+        (void)cfg_set_error_function(cfg, take_error);
+        outcome = parse(cfg, path, made);
+    }
+    if (outcome != 0 && error[0] == '\0') {
+        (void)snprintf(error, error_size, "%s: out of memory or no text", path);
+    }
+    cfg_free(cfg);
+    error_to.size = 0;
+    if (outcome != 0) {
+        policy_free(made);
+        return -1;
+    }
+    *policy = made;
+    return 0;
+}
+
+struct policy *policy_new_open(void)
+{
+    struct policy *policy = calloc(1, sizeof *policy);
+    struct policy_rule *rule = calloc(1, sizeof *rule);
+    char *name = strdup(SCHEME "*");
+    if (policy == NULL || rule == NULL || name == NULL) {
+        free(policy);
+        free(rule);
+        free(name);
+        return NULL;
+    }
+    *rule = (struct policy_rule){.name = name,
+                                 .methods = UINT32_MAX,
+                                 .tenant = "dev",
+                                 .delegate.all = true,
+                                 .admin.all = true,
+                                 .feed = true};
+    policy->rules = rule;
+    policy->count = 1;
+    policy->open = true;
+    return policy;
+}
+
+void policy_free(struct policy *policy)
+{
+    if (policy == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < policy->count; i++) {
+        free(policy->rules[i].name);
+        tenants_deinit(&policy->rules[i].delegate);
+        tenants_deinit(&policy->rules[i].admin);
+    }
+    free(policy->rules);
+    free(policy);
+}
+
+size_t policy_count(const struct policy *policy)
+{
+    return policy->count;
+}
+
+static const struct policy_rule *find_name(const struct policy *policy, char *name)
+{
+    const struct policy_rule key = {.name = name};
+    return bsearch(&key, policy->rules, policy->count, sizeof key, compare_rules);
+}
+
+const struct policy_rule *policy_find(const struct policy *policy, struct view principal)
+{
+    if (!policy_principal_valid(principal)) {
+        return NULL;
+    }
+    if (policy->open) {
+        return &policy->rules[0];
+    }
+    char name[LIMIT_PRINCIPAL_LENGTH + 2];
+    memcpy(name, principal.bytes, principal.length);
+    name[principal.length] = '\0';
+    const struct policy_rule *rule = find_name(policy, name);
+    for (size_t at = principal.length - 1; rule == NULL && at >= sizeof SCHEME; at--) {
+        if (name[at] == '/') {
+            name[at + 1] = '*';
+            name[at + 2] = '\0';
+            rule = find_name(policy, name);
+        }
+    }
+    return rule;
+}

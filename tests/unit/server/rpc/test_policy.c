@@ -1,0 +1,298 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/rpc/policy.h"
+
+static char path[] = "/tmp/activityd-policy-XXXXXX";
+static char error[512];
+
+static int load(const char *text, struct policy **policy)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    *policy = NULL;
+    return policy_load(path, policy, error, sizeof error);
+}
+
+static uint32_t bit(enum method_id id)
+{
+    return UINT32_C(1) << id;
+}
+
+static const char *const mixed =
+    "rule \"spiffe://a/*\" { methods = {read} tenant = wide }\n"
+    "rule \"spiffe://a/b/*\" { methods = {read, write} tenant = near }\n"
+    "rule \"spiffe://a/b/c\" { methods = {\"*\"} tenant = exact }\n"
+    "rule \"spiffe://a/b/c/d/e/*\" { methods = {Check} tenant = far }\n";
+
+static void test_exactly_one_rule_applies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *principal;
+        const char *tenant; /* NULL: none applies */
+    } rows[] = {
+        {"spiffe://a/b/c", "exact"},
+        {"spiffe://a/b/cc", "near"},
+        {"spiffe://a/b/c/d", "near"},
+        {"spiffe://a/b/c/d/e", "near"},
+        {"spiffe://a/b/c/d/e/f", "far"},
+        {"spiffe://a/b", "wide"},
+        {"spiffe://a/x/y", "wide"},
+        {"spiffe://aa/b", NULL},
+        {"spiffe://a", NULL},
+        {"spiffe://a/", NULL},
+        {"spiffe://a/*", NULL}, /* a star is no part of a principal */
+        {"spiffe://a/b/*", NULL},
+        {"spiffe://A/b", NULL},
+        {"spiffe:///b", NULL},
+        {"SPIFFE://a/b", NULL},
+        {"https://a/b", NULL},
+        {"", NULL},
+    };
+    struct policy *policy;
+    assert_int_equal(load(mixed, &policy), 0);
+    assert_int_equal(policy_count(policy), 4);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct policy_rule *rule = policy_find(policy, view_of(rows[i].principal));
+        if (rows[i].tenant == NULL) {
+            assert_null(rule);
+        } else {
+            assert_non_null(rule);
+            assert_string_equal(rule->tenant, rows[i].tenant);
+        }
+    }
+    policy_free(policy);
+}
+
+static void test_order_in_the_file_does_not_matter(void **state)
+{
+    (void)state;
+    struct policy *policy;
+    assert_int_equal(load("rule \"spiffe://a/b/c\" { methods = {read} tenant = exact }\n"
+                          "rule \"spiffe://a/*\" { methods = {read} tenant = wide }\n",
+                          &policy),
+                     0);
+    assert_string_equal(policy_find(policy, view_of("spiffe://a/b/c"))->tenant, "exact");
+    assert_string_equal(policy_find(policy, view_of("spiffe://a/b"))->tenant, "wide");
+    policy_free(policy);
+}
+
+static void test_methods(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list;
+        uint32_t methods;
+    } rows[] = {
+        {"{GetJobResult}", 1u << METHOD_GET_JOB_RESULT},
+        {"GetJobResult", 1u << METHOD_GET_JOB_RESULT},
+        {"{\"activity.v1.ActivityService/CreateActivity\", FindActivities}",
+         1u << METHOD_CREATE_ACTIVITY | 1u << METHOD_FIND_ACTIVITIES},
+        {"{read}",
+         1u << METHOD_FIND_ACTIVITIES | 1u << METHOD_GET_ACTIVITY | 1u << METHOD_GET_JOB_RESULT},
+        {"{write}", 1u << METHOD_CREATE_ACTIVITY | 1u << METHOD_UPDATE_ACTIVITY |
+                        1u << METHOD_BATCH_UPDATE_ACTIVITIES | 1u << METHOD_DESTROY_ACTIVITY |
+                        1u << METHOD_RECORD_MODEL_CHANGES},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text, "rule \"spiffe://a/b\" { methods = %s tenant = t }",
+                       rows[i].list);
+        struct policy *policy;
+        assert_int_equal(load(text, &policy), 0);
+        assert_int_equal(policy_find(policy, view_of("spiffe://a/b"))->methods, rows[i].methods);
+        policy_free(policy);
+    }
+    struct policy *policy;
+    assert_int_equal(load("rule \"spiffe://a/b\" { methods = {\"*\"} tenant = t }", &policy), 0);
+    for (int id = METHOD_NONE + 1; id < METHOD_COUNT; id++) {
+        assert_true(policy_find(policy, view_of("spiffe://a/b"))->methods &
+                    bit((enum method_id)id));
+    }
+    policy_free(policy);
+}
+
+static void test_rights(void **state)
+{
+    (void)state;
+    struct policy *policy;
+    assert_int_equal(
+        load("rule \"spiffe://a/plain\" { methods = {read} tenant = t }\n"
+             "rule \"spiffe://a/some\" { methods = {read} tenant = t\n"
+             "  delegate = {acme, \"beta.x\"} update_any = true admin = {own, acme} }\n"
+             "rule \"spiffe://a/all\" { methods = {read, admin, Drain} tenant = t\n"
+             "  delegate = {\"*\"} feed = true admin = all }\n"
+             "rule \"spiffe://a/feed\" { methods = {read} tenant = t feed = on }\n",
+             &policy),
+        0);
+    const struct policy_rule *rule = policy_find(policy, view_of("spiffe://a/plain"));
+    assert_false(rule->update_any || rule->feed || rule->admin.all || rule->delegate.all);
+    assert_false(policy_tenants_hold(&rule->delegate, view_of("t")));
+    assert_false(policy_tenants_hold(&rule->admin, view_of("t")));
+
+    rule = policy_find(policy, view_of("spiffe://a/some"));
+    assert_true(rule->update_any);
+    assert_true(policy_tenants_hold(&rule->delegate, view_of("acme")));
+    assert_true(policy_tenants_hold(&rule->delegate, view_of("beta.x")));
+    assert_false(policy_tenants_hold(&rule->delegate, view_of("bet")));
+    assert_false(policy_tenants_hold(&rule->delegate, view_of("t")));
+    assert_true(policy_tenants_hold(&rule->admin, view_of("t")));
+    assert_true(policy_tenants_hold(&rule->admin, view_of("acme")));
+    assert_false(policy_tenants_hold(&rule->admin, view_of("own")));
+    assert_false(rule->admin.all);
+
+    rule = policy_find(policy, view_of("spiffe://a/all"));
+    assert_true(rule->feed && rule->admin.all);
+    assert_true(policy_tenants_hold(&rule->delegate, view_of("anything")));
+    assert_true(rule->methods & bit(METHOD_DRAIN));
+    assert_true(policy_find(policy, view_of("spiffe://a/feed"))->feed);
+    policy_free(policy);
+}
+
+static void test_what_does_not_load(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *position;
+        const char *says;
+    } rows[] = {
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t }\n"
+         "rule \"spiffe://a/b\" { methods = {write} tenant = t }\n",
+         ":2: ", "spiffe://a/b"},
+        {"rule \"spiffe://a/*\" { methods = {read} tenant = t }\n"
+         "rule \"spiffe://a/*\" { methods = {read} tenant = t }\n",
+         ":2: ", "spiffe://a/*"},
+        {"rule \"a/b\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://a\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://*\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://a/b*\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://a/*/c\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://a/../c\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://a//c\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"\n\nrule \"spiffe://a/b\" {\n methods = {read}\n}", ":5: ", "tenant"},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = \"no blank\" }", ":1: ", "no tenant"},
+        {"rule \"spiffe://a/b\" { tenant = t }", ":1: ", "methods"},
+        {"rule \"spiffe://a/b\" { methods = {reed} tenant = t }", ":1: ", "\"reed\""},
+        {"rule \"spiffe://a/b\" { methods = {Drain} tenant = t admin = own }",
+         ":1: ", "needs admin = all"},
+        {"rule \"spiffe://a/b\" { methods = {admin} tenant = t }", ":1: ", "needs admin"},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t feed = true delegate = {x} }",
+         ":1: ", "feed"},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t delegate = {\"*\", x} }",
+         ":1: ", "stands alone"},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t admin = {all, x} }",
+         ":1: ", "stands alone"},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t\n colour = red }", ":2: ", "colour"},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t feed = maybe }", ":1: ", "feed"},
+        {"rule { methods = {read} tenant = t }", ":1: ", "title"},
+        {"include(\"/etc/passwd\")", ":1: ", "include"},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t ", ":2: ", "end_of_file"},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t } rule ", ":", ""},
+        {"rule \"spiffe://a/b\" { methods = {read, ", ":", ""},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = \"t ", ":", ""},
+        {"rule \"spiffe://a/b\" { methods = {read} tenant = t } /* ", ":", "not closed"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct policy *policy;
+        if (load(rows[i].text, &policy) == 0) {
+            fail_msg("row %zu loaded", i);
+        }
+        assert_null(policy);
+        if (strstr(error, rows[i].position) == NULL || strstr(error, rows[i].says) == NULL ||
+            strncmp(error, path, strlen(path)) != 0) {
+            fail_msg("row %zu says: %s", i, error);
+        }
+    }
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    struct policy *policy;
+    assert_int_equal(load("# nothing but a remark\n", &policy), 0);
+    assert_int_equal(policy_count(policy), 0);
+    assert_null(policy_find(policy, view_of("spiffe://a/b")));
+    policy_free(policy);
+
+    assert_int_equal(policy_load("/nonexistent/policy.conf", &policy, error, sizeof error), -1);
+    assert_non_null(strstr(error, "/nonexistent/policy.conf"));
+
+    /* What we ship loads, and says what its comments say. */
+    if (policy_load("server/policy.conf.example", &policy, error, sizeof error) != 0) {
+        fail_msg("%s", error);
+    }
+    assert_true(policy_count(policy) >= 4);
+    policy_free(policy);
+    policy_free(NULL);
+}
+
+static void test_open_policy(void **state)
+{
+    (void)state;
+    struct policy *policy = policy_new_open();
+    assert_non_null(policy);
+    const struct policy_rule *rule = policy_find(policy, view_of("spiffe://any/body"));
+    assert_non_null(rule);
+    assert_string_equal(rule->tenant, "dev");
+    assert_true(rule->admin.all && rule->delegate.all);
+    assert_null(policy_find(policy, view_of("bob.example")));
+    policy_free(policy);
+}
+
+static void test_long_principals(void **state)
+{
+    (void)state;
+    char name[LIMIT_PRINCIPAL_LENGTH + 2];
+    memset(name, 'a', sizeof name);
+    memcpy(name, "spiffe://a/", 11);
+    struct view longest = {(const uint8_t *)name, LIMIT_PRINCIPAL_LENGTH};
+    struct view too_long = {(const uint8_t *)name, LIMIT_PRINCIPAL_LENGTH + 1};
+    struct policy *policy;
+    assert_int_equal(load(mixed, &policy), 0);
+    assert_string_equal(policy_find(policy, longest)->tenant, "wide");
+    assert_null(policy_find(policy, too_long));
+    assert_null(policy_find(policy, (struct view){(const uint8_t *)"spiffe://a/b\0c", 14}));
+    name[LIMIT_PRINCIPAL_LENGTH - 2] = '/'; /* the star is written behind the last slash */
+    assert_string_equal(policy_find(policy, longest)->tenant, "wide");
+    policy_free(policy);
+}
+
+static int make_file(void **state)
+{
+    (void)state;
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exactly_one_rule_applies),
+        cmocka_unit_test(test_order_in_the_file_does_not_matter),
+        cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_what_does_not_load),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_open_policy),
+        cmocka_unit_test(test_long_principals),
+    };
+    return cmocka_run_group_tests(tests, make_file, remove_file);
+}
