@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/text_file.h"
+
 #define SCHEME "spiffe://"
 
 struct policy {
@@ -289,51 +291,29 @@ static int read_rules(cfg_t *cfg, struct policy *policy)
 
 /* libconfuse takes a section that the end of the file cuts off. A last option of our own, which no
  * rule knows, makes it an error: half a policy must not load. */
-#define LAST_OPTION      "end_of_file"
-#define POLICY_BYTES_MAX (1024 * 1024)
-
-static char *read_file(const char *path, size_t *length)
-{
-    FILE *file = fopen(path, "re");
-    char *text = malloc(POLICY_BYTES_MAX + sizeof LAST_OPTION + 16);
-    if (file == NULL || text == NULL) {
-        (void)snprintf(error_to.text, error_to.size, "%s: %m", path);
-    } else {
-        *length = fread(text, 1, POLICY_BYTES_MAX, file);
-        if (ferror(file) || *length == POLICY_BYTES_MAX) {
-            (void)snprintf(error_to.text, error_to.size, "%s: cannot be read, or is above 1 MiB",
-                           path);
-        }
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    if (error_to.text[0] != '\0') {
-        free(text);
-        return NULL;
-    }
-    static const char last[] = "\n" LAST_OPTION " = true\n";
-    memcpy(text + *length, last, sizeof last - 1);
-    *length += sizeof last - 1;
-    return text;
-}
+#define LAST_OPTION "end_of_file"
 
 static int parse(cfg_t *cfg, const char *path, struct policy *policy)
 {
-    size_t length = 0;
-    char *text = read_file(path, &length);
-    FILE *file = text != NULL ? fmemopen(text, length, "r") : NULL;
-    int outcome = CFG_FILE_ERROR;
-    if (file != NULL) {
-        cfg->filename = strdup(path);
-        outcome = cfg_parse_fp(cfg, file);
-        (void)fclose(file);
-    }
-    free(text);
-    if (outcome == CFG_SUCCESS && cfg_getbool(cfg, LAST_OPTION) != cfg_true) {
-        cfg_error(cfg, "a remark is not closed");
+    static const char last[] = "\n" LAST_OPTION " = true\n";
+    char *text = text_file_read(path, sizeof last, error_to.text, error_to.size);
+    cfg->filename = strdup(path);
+    if (text == NULL || cfg->filename == NULL) {
+        free(text);
         return -1;
     }
+    int outcome = CFG_PARSE_ERROR;
+    if (text_file_blank_remarks(text) != 0) {
+        (void)snprintf(error_to.text, error_to.size, "%s: a remark is not closed", path);
+    } else {
+        memcpy(text + strlen(text), last, sizeof last);
+        FILE *file = fmemopen(text, strlen(text), "r");
+        outcome = file != NULL ? cfg_parse_fp(cfg, file) : CFG_PARSE_ERROR;
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+    }
+    free(text);
     return outcome == CFG_SUCCESS ? read_rules(cfg, policy) : -1;
 }
 
@@ -360,7 +340,7 @@ int policy_load(const char *path, struct policy **policy, char *error, size_t er
         outcome = parse(cfg, path, made);
     }
     if (outcome != 0 && error[0] == '\0') {
-        (void)snprintf(error, error_size, "%s: out of memory or no text", path);
+        (void)snprintf(error, error_size, "%s: out of memory", path);
     }
     cfg_free(cfg);
     error_to.size = 0;

@@ -184,6 +184,8 @@ static void test_what_does_not_load(void **state)
         {"\n\nrule \"spiffe://a/b\" {\n methods = {read}\n}", ":5: ", "tenant"},
         {"rule \"spiffe://a/b\" { methods = {read} tenant = \"no blank\" }", ":1: ", "no tenant"},
         {"rule \"spiffe://a/b\" { tenant = t }", ":1: ", "methods"},
+        {"# one\n# two\nrule \"spiffe://a/b\" { # three\nmethods = x /* four */ tenant = t }",
+         ":4: ", "\"x\""},
         {"rule \"spiffe://a/b\" { methods = {reed} tenant = t }", ":1: ", "\"reed\""},
         {"rule \"spiffe://a/b\" { methods = {Drain} tenant = t admin = own }",
          ":1: ", "needs admin = all"},

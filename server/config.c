@@ -1,0 +1,566 @@
+#include "server/config.h"
+
+#include <confuse.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/text_file.h"
+
+enum kind { KIND_TEXT, KIND_NUMBER, KIND_BYTES, KIND_MS, KIND_BOOL, KIND_LEVEL };
+
+struct key {
+    const char *name;
+    size_t offset; /* in struct config */
+    const char *unit;
+    uint64_t standard, least, most;
+    const char *text;
+};
+
+#define AT(field) offsetof(struct config, field)
+static const struct key keys[] = {
+#define TEXT_KEY(key, text) {#key, AT(key), "text", 0, 0, 0, text},
+    CONFIG_TEXTS(TEXT_KEY)
+#undef TEXT_KEY
+        {"dev", AT(dev), "bool", 0, 0, 1, "development: loopback only, files from data_dir"},
+    {"log_level", AT(log_level), "level", LOG_LEVEL_INFO, 0, 0, "debug, info, warning or error"},
+#define NUMBER_KEY(key, standard, least, most, unit, text)                                         \
+    {#key, AT(key), unit, standard, least, most, text},
+    CONFIG_NUMBERS(NUMBER_KEY)
+#undef NUMBER_KEY
+#define LIMIT_KEY(key, standard, least, most, unit, text)                                          \
+    {#key, AT(limits.key), unit, standard, least, most, text},
+        CORE_LIMITS(LIMIT_KEY)
+#undef LIMIT_KEY
+};
+#define KEY_COUNT (sizeof keys / sizeof keys[0])
+
+static enum kind kind_of(const struct key *key)
+{
+    static const struct {
+        const char *unit;
+        enum kind kind;
+    } rows[] = {{"text", KIND_TEXT},
+                {"bool", KIND_BOOL},
+                {"level", KIND_LEVEL},
+                {"bytes", KIND_BYTES},
+                {"ms", KIND_MS}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(key->unit, rows[i].unit) == 0) {
+            return rows[i].kind;
+        }
+    }
+    return KIND_NUMBER;
+}
+
+void config_standard(struct config *config)
+{
+    memset(config, 0, sizeof *config);
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        enum kind kind = kind_of(&keys[i]);
+        if (kind == KIND_NUMBER || kind == KIND_BYTES || kind == KIND_MS) {
+            memcpy((char *)config + keys[i].offset, &keys[i].standard, sizeof(uint64_t));
+        }
+    }
+    config->log_level = LOG_LEVEL_INFO;
+    static const char url[] = "tls+tcp://127.0.0.1:7401";
+    memcpy(config->listen, url, sizeof url);
+}
+
+/* ---- One value ---- */
+
+struct suffix {
+    const char *name;
+    uint64_t factor;
+};
+static const struct suffix byte_suffixes[] = {
+    {"", 1}, {"KiB", 1024}, {"MiB", MIB(1)}, {"GiB", MIB(1024)}, {NULL, 0}};
+static const struct suffix ms_suffixes[] = {{"", 1},        {"ms", 1},      {"s", 1000},
+                                            {"min", 60000}, {"h", 3600000}, {NULL, 0}};
+static const struct suffix no_suffixes[] = {{"", 1}, {NULL, 0}};
+
+static const struct suffix *suffixes_of(enum kind kind)
+{
+    return kind == KIND_BYTES ? byte_suffixes : kind == KIND_MS ? ms_suffixes : no_suffixes;
+}
+
+/* Digits and one suffix, nothing else: no sign, blank, fraction or overflow. */
+static bool parse_number(const char *text, const struct suffix *suffix, uint64_t *number)
+{
+    if (!isdigit((unsigned char)text[0])) {
+        return false;
+    }
+    char *rest = NULL;
+    errno = 0;
+    uint64_t value = strtoull(text, &rest, 10);
+    if (errno != 0) {
+        return false;
+    }
+    while (suffix->name != NULL && strcmp(suffix->name, rest) != 0) {
+        suffix++;
+    }
+    return suffix->name != NULL && !__builtin_mul_overflow(value, suffix->factor, number);
+}
+
+/* A number as a person writes it: in the largest suffix that leaves no rest. */
+static const char *write_number(uint64_t number, const struct suffix *suffixes, char *to,
+                                size_t size)
+{
+    const struct suffix *best = suffixes;
+    for (const struct suffix *suffix = suffixes; suffix->name != NULL; suffix++) {
+        best = number != 0 && number % suffix->factor == 0 ? suffix : best;
+    }
+    (void)snprintf(to, size, "%" PRIu64 "%s", number / best->factor, best->name);
+    return to;
+}
+
+static int set_number(const struct key *key, const char *value, uint64_t *to, char *rule,
+                      size_t size)
+{
+    const struct suffix *suffixes = suffixes_of(kind_of(key));
+    char least[32];
+    char most[32];
+    uint64_t number = 0;
+    bool parsed = parse_number(value, suffixes, &number);
+    if (parsed && number >= key->least && number <= key->most) {
+        *to = number;
+        return 0;
+    }
+    const char *how = suffixes == byte_suffixes ? " bytes (suffixes KiB, MiB, GiB)"
+                      : suffixes == ms_suffixes ? " (a time in ms, or with the suffix s, min, h)"
+                                                : "";
+    (void)snprintf(rule, size, "is not a number from %s to %s%s",
+                   write_number(key->least, suffixes, least, sizeof least),
+                   write_number(key->most, suffixes, most, sizeof most), how);
+    return -1;
+}
+
+static int set_bool(const char *value, bool *to, char *rule, size_t size)
+{
+    bool yes = strcmp(value, "true") == 0 || strcmp(value, "yes") == 0 || strcmp(value, "on") == 0;
+    bool no = strcmp(value, "false") == 0 || strcmp(value, "no") == 0 || strcmp(value, "off") == 0;
+    if (yes || no) {
+        *to = yes;
+        return 0;
+    }
+    (void)snprintf(rule, size, "is neither true nor false");
+    return -1;
+}
+
+static int set_level(const char *value, enum log_level *to, char *rule, size_t size)
+{
+    int level = log_level_parse(value);
+    if (level >= 0) {
+        *to = (enum log_level)level;
+        return 0;
+    }
+    (void)snprintf(rule, size, "is none of debug, info, warning, error");
+    return -1;
+}
+
+static int set_text(const char *value, char *to, char *rule, size_t size)
+{
+    size_t length = strlen(value);
+    if (length > 0 && length < CONFIG_TEXT_MAX) {
+        memcpy(to, value, length + 1);
+        return 0;
+    }
+    (void)snprintf(rule, size, "must have 1 to %d bytes", CONFIG_TEXT_MAX - 1);
+    return -1;
+}
+
+/* Returns 0, or -1 with the rule that the value breaks. */
+static int set_key(struct config *config, const struct key *key, const char *value, char *rule,
+                   size_t size)
+{
+    void *to = (char *)config + key->offset;
+    switch (kind_of(key)) {
+    case KIND_TEXT:
+        return set_text(value, to, rule, size);
+    case KIND_BOOL:
+        return set_bool(value, to, rule, size);
+    case KIND_LEVEL:
+        return set_level(value, to, rule, size);
+    case KIND_NUMBER:
+    case KIND_BYTES:
+    case KIND_MS:
+        break;
+    }
+    return set_number(key, value, to, rule, size);
+}
+
+/* ---- The file ---- */
+
+/* libconfuse hands its callbacks no context. */
+static struct {
+    struct config *config;
+    char *error;
+    size_t size;
+    bool seen[KEY_COUNT];
+} loading;
+
+static void take_error(cfg_t *cfg, const char *format, va_list arguments)
+{
+    if (loading.error[0] != '\0') {
+        return; /* the first one is the cause */
+    }
+    int used = snprintf(loading.error, loading.size, "%s:%d: ", cfg->filename, cfg->line);
+    if (used > 0 && (size_t)used < loading.size) {
+        (void)vsnprintf(loading.error + used, loading.size - (size_t)used, format, arguments);
+    }
+}
+
+/* Called by the parser after each value, while its line is known. */
+static int take_value(cfg_t *cfg, cfg_opt_t *option)
+{
+    size_t i = 0;
+    while (strcmp(keys[i].name, cfg_opt_name(option)) != 0) {
+        i++;
+    }
+    char rule[256];
+    const char *value = cfg_opt_getnstr(option, 0);
+    if (loading.seen[i]) {
+        cfg_error(cfg, "%s: is given twice", keys[i].name);
+        return -1;
+    }
+    loading.seen[i] = true;
+    if (set_key(loading.config, &keys[i], value, rule, sizeof rule) != 0) {
+        cfg_error(cfg, "%s: \"%s\" %s", keys[i].name, value, rule);
+        return -1;
+    }
+    return 0;
+}
+
+static cfg_t *new_parser(cfg_opt_t *options)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        cfg_opt_t option = CFG_STR(NULL, NULL, CFGF_NODEFAULT);
+        option.name = keys[i].name;
+        options[i] = option;
+    }
+    options[KEY_COUNT] = (cfg_opt_t)CFG_END();
+    cfg_t *cfg = cfg_init(options, CFGF_NONE);
+    if (cfg == NULL) {
+        return NULL;
+    }
+    (void)cfg_set_error_function(cfg, take_error);
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        (void)cfg_set_validate_func(cfg, keys[i].name, take_value);
+    }
+    return cfg;
+}
+
+static int parse(const char *path, char *text)
+{
+    cfg_opt_t options[KEY_COUNT + 1];
+    cfg_t *cfg = new_parser(options);
+    FILE *file = fmemopen(text, strlen(text), "r");
+    int outcome = CFG_PARSE_ERROR;
+    if (cfg != NULL && file != NULL) {
+        cfg->filename = strdup(path);
+        outcome = cfg->filename != NULL ? cfg_parse_fp(cfg, file) : CFG_PARSE_ERROR;
+    }
+    cfg_free(cfg);
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return outcome == CFG_SUCCESS ? 0 : -1;
+}
+
+int config_load(const char *path, struct config *config, char *error, size_t error_size)
+{
+    memset(&loading, 0, sizeof loading);
+    loading.config = config;
+    loading.error = error;
+    loading.size = error_size;
+    error[0] = '\0';
+    char *text = text_file_read(path, 1, error, error_size);
+    if (text == NULL) {
+        return -1;
+    }
+    /* The file always ends with the end of a line: an empty one cannot be opened as memory. */
+    memcpy(text + strlen(text), "\n", sizeof "\n");
+    int outcome = -1;
+    if (text_file_blank_remarks(text) != 0) {
+        (void)snprintf(error, error_size, "%s: a remark is not closed", path);
+    } else {
+        outcome = parse(path, text);
+    }
+    free(text);
+    if (outcome != 0 && error[0] == '\0') {
+        (void)snprintf(error, error_size, "%s: out of memory", path);
+    }
+    return outcome;
+}
+
+/* ---- Flags ---- */
+
+static const struct {
+    const char *flag;
+    enum config_action action;
+    const char *text;
+} actions[] = {
+    {"--check-config", CONFIG_CHECK, "check configuration, policy and certificates, then stop"},
+    {"--print-limits", CONFIG_PRINT_LIMITS,
+     "show what memory the configuration may need, then stop"},
+    {"--version", CONFIG_VERSION, "show the version"},
+    {"--help", CONFIG_HELP, "show this text"},
+};
+#define ACTION_COUNT (sizeof actions / sizeof actions[0])
+
+/* --data-dir names the key data_dir: underscores are dashes in flags. */
+static bool flag_names(const char *flag, size_t length, const char *key)
+{
+    size_t i = 0;
+    for (; i < length && key[i] != '\0'; i++) {
+        if (flag[i] != (key[i] == '_' ? '-' : key[i])) {
+            return false;
+        }
+    }
+    return i == length && key[i] == '\0';
+}
+
+static const struct key *find_key(const char *flag, size_t length)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (flag_names(flag, length, keys[i].name)) {
+            return &keys[i];
+        }
+    }
+    return NULL;
+}
+
+struct arguments {
+    char *const *at;
+    int left;
+};
+
+struct flag {
+    const char *text; /* as given */
+    size_t length;    /* of its name after the dashes */
+    const char *value;
+    bool is_file; /* --config */
+    const struct key *key;
+    int action; /* of actions, or -1 */
+};
+
+/* Takes the next flag and its value off the arguments. Returns 0, or -1 with the error. */
+static int next_flag(struct arguments *arguments, struct flag *flag, char *error, size_t size)
+{
+    *flag = (struct flag){.text = *arguments->at, .action = -1};
+    arguments->at++;
+    arguments->left--;
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        if (strcmp(flag->text, actions[i].flag) == 0) {
+            flag->action = (int)i;
+            return 0;
+        }
+    }
+    if (strncmp(flag->text, "--", 2) == 0) {
+        const char *name = flag->text + 2;
+        flag->length = strcspn(name, "=");
+        flag->is_file = flag_names(name, flag->length, "config");
+        flag->key = find_key(name, flag->length);
+        flag->value = name[flag->length] == '=' ? name + flag->length + 1 : NULL;
+    }
+    if (flag->key == NULL && !flag->is_file) {
+        (void)snprintf(error, size, "%s: no such flag (see --help)", flag->text);
+        return -1;
+    }
+    if (flag->value != NULL) {
+        return 0;
+    }
+    if (flag->key != NULL && kind_of(flag->key) == KIND_BOOL) {
+        flag->value = "true";
+    } else if (arguments->left > 0) {
+        flag->value = *arguments->at;
+        arguments->at++;
+        arguments->left--;
+    } else {
+        (void)snprintf(error, size, "%s: a value is missing", flag->text);
+        return -1;
+    }
+    return 0;
+}
+
+/* One pass over the flags: first for --config, whose file the others then win over. */
+static int read_flags(struct arguments arguments, bool for_file, struct config *config,
+                      enum config_action *action, char *error, size_t size)
+{
+    while (arguments.left > 0) {
+        struct flag flag;
+        if (next_flag(&arguments, &flag, error, size) != 0) {
+            return -1;
+        }
+        if (flag.action >= 0) {
+            *action = actions[flag.action].action;
+        } else if (flag.is_file) {
+            if (for_file && config_load(flag.value, config, error, size) != 0) {
+                return -1;
+            }
+        } else if (!for_file) {
+            char rule[256];
+            if (set_key(config, flag.key, flag.value, rule, sizeof rule) != 0) {
+                (void)snprintf(error, size, "--%.*s: \"%s\" %s", (int)flag.length, flag.text + 2,
+                               flag.value, rule);
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* ---- What keys mean together ---- */
+
+bool config_is_loopback(const char *url)
+{
+    static const char scheme[] = "tls+tcp://";
+    if (strncmp(url, scheme, sizeof scheme - 1) != 0) {
+        return false;
+    }
+    const char *host = url + sizeof scheme - 1;
+    if (strncmp(host, "[::1]:", 6) == 0 || strncmp(host, "localhost:", 10) == 0) {
+        return true;
+    }
+    /* A name may begin with 127 too: only digits and three dots are an address. */
+    size_t length = strspn(host, "0123456789.");
+    size_t dots = 0;
+    for (size_t i = 0; i < length; i++) {
+        dots += host[i] == '.';
+    }
+    return strncmp(host, "127.", 4) == 0 && dots == 3 && host[length] == ':';
+}
+
+static int refuse(const char *key, const char *rule, char *error, size_t size)
+{
+    (void)snprintf(error, size, "%s: %s", key, rule);
+    return -1;
+}
+
+static int default_path(char *to, const char *folder, const char *name)
+{
+    if (to[0] != '\0') {
+        return 0;
+    }
+    char path[CONFIG_TEXT_MAX];
+    int length = snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (length < 0 || (size_t)length >= sizeof path) {
+        return -1;
+    }
+    memcpy(to, path, (size_t)length + 1);
+    return 0;
+}
+
+static int fill_development(struct config *config, char *error, size_t size)
+{
+    if (!config_is_loopback(config->listen)) {
+        return refuse("listen", "with --dev only a loopback address is served", error, size);
+    }
+    static const char standard[] = ".data";
+    if (config->data_dir[0] == '\0') {
+        memcpy(config->data_dir, standard, sizeof standard);
+    }
+    bool policy_given = config->policy[0] != '\0';
+    if (default_path(config->cert, config->data_dir, "tls/server.crt") != 0 ||
+        default_path(config->key, config->data_dir, "tls/server.key") != 0 ||
+        default_path(config->ca, config->data_dir, "tls/ca.crt") != 0 ||
+        default_path(config->policy, config->data_dir, "policy.conf") != 0) {
+        return refuse("data_dir", "is too long", error, size);
+    }
+    config->open_policy = !policy_given && access(config->policy, F_OK) != 0;
+    return 0;
+}
+
+static int check_relations(struct config *config, char *error, size_t size)
+{
+    static const char scheme[] = "tls+tcp://";
+    if (strncmp(config->listen, scheme, sizeof scheme - 1) != 0) {
+        return refuse("listen", "must begin with tls+tcp://", error, size);
+    }
+    if (config->dev && fill_development(config, error, size) != 0) {
+        return -1;
+    }
+    const struct {
+        const char *key;
+        const char *value;
+    } required[] = {{"data_dir", config->data_dir},
+                    {"cert", config->cert},
+                    {"key", config->key},
+                    {"ca", config->ca},
+                    {"policy", config->policy}};
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
+        if (required[i].value[0] == '\0') {
+            return refuse(required[i].key, "is required (or --dev, for development)", error, size);
+        }
+    }
+    if (config->slots <= config->inbox_places) {
+        return refuse("slots",
+                      "must be more than inbox_places, so that what does not fit the inbox "
+                      "can be refused",
+                      error, size);
+    }
+    if (config->connections_per_principal > config->connections_max) {
+        return refuse("connections_per_principal", "is above connections_max", error, size);
+    }
+    if (config->segment_bytes % 4096 != 0) {
+        return refuse("segment_bytes", "must be a multiple of 4096", error, size);
+    }
+    return 0;
+}
+
+int config_from_arguments(int count, char *const *arguments, struct config *config,
+                          enum config_action *action, char *error, size_t error_size)
+{
+    const struct arguments all = {arguments, count};
+    config_standard(config);
+    *action = CONFIG_RUN;
+    if (read_flags(all, true, config, action, error, error_size) != 0 ||
+        read_flags(all, false, config, action, error, error_size) != 0) {
+        return -1;
+    }
+    if (*action == CONFIG_VERSION || *action == CONFIG_HELP) {
+        return 0;
+    }
+    return check_relations(config, error, error_size);
+}
+
+void config_print_help(FILE *to)
+{
+    (void)fputs("activityd: the activity service\n\n"
+                "  activityd [--config FILE] [--KEY VALUE]...\n"
+                "  activityd --dev [--data-dir DIR]           development: everything from DIR\n"
+                "  activityd journal verify|repair DIR        looks into the data of a stopped "
+                "server\n\n",
+                to);
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        (void)fprintf(to, "  %-30s %s\n", actions[i].flag, actions[i].text);
+    }
+    (void)fputs(
+        "  --config FILE                  read a file of keys; flags win over it\n\nKeys, in the "
+        "file `name = value`, as flags with dashes:\n",
+        to);
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        const struct key *key = &keys[i];
+        enum kind kind = kind_of(key);
+        char number[32] = "";
+        if (kind == KIND_NUMBER || kind == KIND_BYTES || kind == KIND_MS) {
+            (void)write_number(key->standard, suffixes_of(kind), number, sizeof number);
+        }
+        char flag[40];
+        size_t length = strlen(key->name);
+        for (size_t c = 0; c <= length && c < sizeof flag; c++) {
+            flag[c] = key->name[c] == '_' ? '-' : key->name[c];
+        }
+        (void)fprintf(to, "  --%-28s %s%s%s%s\n", flag, key->text, number[0] != '\0' ? " [" : "",
+                      number, number[0] != '\0' ? "]" : "");
+    }
+    (void)fputs(
+        "\nactivityd.conf.example and policy.conf.example explain every key. Exit status: 0 after "
+        "a clean stop,\n70 when the state is damaged or diverged, 74 when disk or network "
+        "failed, 78 when the configuration is wrong.\n",
+        to);
+}

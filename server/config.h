@@ -1,0 +1,85 @@
+/* The configuration: a file of `key = value` lines, and flags of the same names that win over it.
+ * Every key is a row of a table here or in core/limits.h; the file's keys, the flags, --help and the
+ * checks are made from the rows. activityd.conf.example explains each. */
+#ifndef ACTIVITYD_SERVER_CONFIG_H
+#define ACTIVITYD_SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "server/core/limits.h"
+#include "server/log.h"
+
+/* X(key, what it is) */
+#define CONFIG_TEXTS(X)                                                                            \
+    X(listen, "URL of the command endpoint, tls+tcp://ADDRESS:PORT")                               \
+    X(data_dir, "folder of the journal and snapshots")                                             \
+    X(cert, "PEM file with the server's certificate and its intermediates")                        \
+    X(key, "PEM file with its private key")                                                        \
+    X(ca, "PEM file with the authorities that sign clients' certificates")                         \
+    X(policy, "file with the rules of who may do what")
+
+/* X(key, default, least, most, unit, what it bounds). The unit says how a value is written: bytes
+ * with KiB, MiB or GiB, times in ms with ms, s, min or h, anything else as a plain number. */
+#define CONFIG_NUMBERS(X)                                                                          \
+    X(connections_max, 1024, 1, 65536, "connections", "connections at a time")                     \
+    X(connections_per_principal, 256, 1, 65536, "connections", "connections of one principal")     \
+    X(connects_per_minute, 240, 1, 1000000, "connects",                                            \
+      "new connections of one principal a minute")                                                 \
+    X(slots, 4096, 16, 65536, "slots", "requests under way")                                       \
+    X(inbox_places, 1024, 8, 65535, "requests", "requests that wait for the engine")               \
+    X(inbox_bytes, MIB(128), MIB(2), MIB(16384), "bytes", "their bytes")                           \
+    X(outbox_bytes, MIB(128), MIB(4), MIB(16384), "bytes", "replies that wait to be sent")         \
+    X(memory_max, MIB(8192), MIB(64), MIB(1048576), "bytes",                                       \
+      "memory that this configuration may need in the worst case")                                 \
+    X(segment_bytes, MIB(64), MIB(2), MIB(1024), "bytes", "one file of the journal")               \
+    X(snapshot_bytes, MIB(1024), MIB(1), MIB(1048576), "bytes",                                    \
+      "journal after which a snapshot is made")                                                    \
+    X(slow_call_ms, 1000, 1, 3600000, "ms", "time after which a call is reported as slow")
+
+#define CONFIG_TEXT_MAX 1024
+
+struct config {
+#define CONFIG_TEXT_FIELD(key, text) char key[CONFIG_TEXT_MAX];
+    CONFIG_TEXTS(CONFIG_TEXT_FIELD)
+#undef CONFIG_TEXT_FIELD
+#define CONFIG_NUMBER_FIELD(key, standard, least, most, unit, text) uint64_t key;
+    CONFIG_NUMBERS(CONFIG_NUMBER_FIELD)
+#undef CONFIG_NUMBER_FIELD
+    struct core_limits limits;
+    bool dev; /* development: certificates and policy from data_dir, loopback only */
+    enum log_level log_level;
+    bool open_policy; /* --dev without a policy: everybody with a certificate may do everything */
+};
+
+enum config_action {
+    CONFIG_RUN,
+    CONFIG_CHECK,        /* --check-config */
+    CONFIG_PRINT_LIMITS, /* --print-limits */
+    CONFIG_VERSION,
+    CONFIG_HELP
+};
+
+void config_standard(struct config *config);
+
+/* Reads a file over what is in *config. Returns 0, or -1 with one sentence naming file, line, key
+ * and rule. Not from two threads at once (libconfuse's parser is global). */
+__attribute__((warn_unused_result)) int config_load(const char *path, struct config *config,
+                                                    char *error, size_t error_size);
+
+/* The whole command line: standards, the file of --config if given, then the other flags, then the
+ * defaults of --dev and the relations between keys. Returns 0, or -1 with one sentence. */
+__attribute__((warn_unused_result)) int config_from_arguments(int count, char *const *arguments,
+                                                              struct config *config,
+                                                              enum config_action *action,
+                                                              char *error, size_t error_size);
+
+/* The text of --help, made from the tables. */
+void config_print_help(FILE *to);
+
+/* Whether the URL can only be reached from this machine: 127.0.0.0/8, [::1] or localhost. */
+bool config_is_loopback(const char *url);
+
+#endif

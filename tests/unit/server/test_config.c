@@ -1,0 +1,291 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/config.h"
+
+static char path[] = "/tmp/activityd-config-XXXXXX";
+static char error[512];
+
+static int load(const char *text, struct config *config)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    config_standard(config);
+    return config_load(path, config, error, sizeof error);
+}
+
+static void test_standards(void **state)
+{
+    (void)state;
+    struct config config;
+    config_standard(&config);
+    assert_string_equal(config.listen, "tls+tcp://127.0.0.1:7401");
+    assert_int_equal(config.connections_max, 1024);
+    assert_int_equal(config.memory_max, 8ull << 30);
+    assert_int_equal(config.log_level, LOG_LEVEL_INFO);
+    assert_false(config.dev);
+#define SAME(name, standard, least, most, unit, text)                                              \
+    assert_true(config.limits.name == (uint64_t)(standard));
+    CORE_LIMITS(SAME)
+#undef SAME
+}
+
+static void test_values_and_suffixes(void **state)
+{
+    (void)state;
+    struct config config;
+    if (load("data_dir = \"/x y\"\nsegment_bytes = 2MiB\ninbox_bytes = 3145728\nmemory_max = 1GiB\n"
+             "outbox_bytes = 8192KiB\nslow_call_ms = 2s\nresult_keep_ms = 48h\n"
+             "ticket_keep_ms = 3min\nflush_delay_ms = 50\nkill_after_ms = 1500ms\n"
+             "activities_max = 7 # remark\nlog_level = debug\ndev = yes\n",
+             &config) != 0) {
+        fail_msg("%s", error);
+    }
+    assert_string_equal(config.data_dir, "/x y");
+    assert_int_equal(config.segment_bytes, 2 << 20);
+    assert_int_equal(config.inbox_bytes, 3 << 20);
+    assert_int_equal(config.memory_max, 1 << 30);
+    assert_int_equal(config.outbox_bytes, 8 << 20);
+    assert_int_equal(config.slow_call_ms, 2000);
+    assert_int_equal(config.limits.result_keep_ms, 48 * 3600000);
+    assert_int_equal(config.limits.ticket_keep_ms, 180000);
+    assert_int_equal(config.limits.flush_delay_ms, 50);
+    assert_int_equal(config.limits.kill_after_ms, 1500);
+    assert_int_equal(config.limits.activities_max, 7);
+    assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
+    assert_true(config.dev);
+}
+
+static void test_errors_name_line_key_and_rule(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *position;
+        const char *says;
+    } rows[] = {
+        {"\n\nslots = 15\n", ":3: ", "slots: \"15\" is not a number from 16 to 65536"},
+        {"slots = many\n", ":1: ", "slots: \"many\""},
+        {"slots = \"-20\"\n", ":1: ", "slots: \"-20\""},
+        {"slots = 4KiB\n", ":1: ", "slots: \"4KiB\""},
+        {"slots = 18446744073709551617\n", ":1: ", "slots"},
+        {"memory_max = 20000000000GiB\n", ":1: ", "memory_max"},
+        {"\nsegment_bytes = 1MiB\n", ":2: ", "segment_bytes: \"1MiB\" is not a number from 2MiB"},
+        {"segment_bytes = 64MB\n", ":1: ", "suffixes KiB"},
+        {"kill_after_ms = 2d\n", ":1: ", "kill_after_ms: \"2d\" is not a number from 1s to 1h"},
+        {"activities_max = 0\n", ":1: ", "activities_max"},
+        {"log_level = loud\n", ":1: ", "log_level: \"loud\" is none of"},
+        {"dev = perhaps\n", ":1: ", "dev: \"perhaps\""},
+        {"data_dir = \"\"\n", ":1: ", "data_dir"},
+        {"slots = 99\n# and\nslots = 100\n", ":3: ", "slots: is given twice"},
+        {"colour = red\n", ":1: ", "colour"},
+        {"# one\n/* two\n three */ // three\nslots = 1\n", ":4: ", "slots"},
+        {"slots = 99 # one\n\nlisten = \"a#b//c\" # two\nslots = 1\n", ":4: ", "slots"},
+        {"slots = 99 /* never closed\n", ": ", "a remark is not closed"},
+        {"slots 12\n", ":1: ", ""},
+        {"slots = {1, 2}\n", ":1: ", ""},
+        {"data_dir = \"never closed\n", ":", ""},
+
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config config;
+        if (load(rows[i].text, &config) == 0) {
+            fail_msg("row %zu loaded", i);
+        }
+        if (strstr(error, rows[i].position) == NULL || strstr(error, rows[i].says) == NULL ||
+            strncmp(error, path, strlen(path)) != 0) {
+            fail_msg("row %zu says: %s", i, error);
+        }
+    }
+    struct config config;
+    config_standard(&config);
+    assert_int_equal(config_load("/nonexistent.conf", &config, error, sizeof error), -1);
+    assert_non_null(strstr(error, "/nonexistent.conf: No such file"));
+}
+
+/* The example loads, holds every key, and shows the standard values. */
+static void test_example(void **state)
+{
+    (void)state;
+    struct config config;
+    struct config standard;
+    config_standard(&config);
+    config_standard(&standard);
+    if (config_load("server/activityd.conf.example", &config, error, sizeof error) != 0) {
+        fail_msg("%s", error);
+    }
+    assert_string_equal(config.listen, standard.listen);
+    assert_string_equal(config.data_dir, "/var/lib/activityd");
+    assert_memory_equal(&config.limits, &standard.limits, sizeof config.limits);
+    assert_int_equal(config.log_level, standard.log_level);
+    assert_int_equal(config.dev, standard.dev);
+#define SAME(name, ...) assert_true(config.name == standard.name);
+    CONFIG_NUMBERS(SAME)
+#undef SAME
+
+    FILE *file = fopen("server/activityd.conf.example", "r");
+    assert_non_null(file);
+    char text[64 * 1024];
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    assert_int_equal(fclose(file), 0);
+#define HAS(name, ...) assert_non_null(strstr(text, "\n" #name " = "));
+    CONFIG_TEXTS(HAS)
+    CONFIG_NUMBERS(HAS)
+    CORE_LIMITS(HAS)
+    HAS(dev)
+    HAS(log_level)
+#undef HAS
+}
+
+static int arguments(struct config *config, enum config_action *action, int count, ...)
+{
+    char *list[16];
+    va_list rest;
+    va_start(rest, count);
+    for (int i = 0; i < count; i++) {
+        list[i] = va_arg(rest, char *);
+    }
+    va_end(rest);
+    return config_from_arguments(count, list, config, action, error, sizeof error);
+}
+
+static void test_flags_win_over_the_file(void **state)
+{
+    (void)state;
+    struct config config;
+    enum config_action action;
+    assert_int_equal(load("slots = 2000\ninbox_places = 500\nlog_level = error\n", &config), 0);
+    if (arguments(&config, &action, 7, "--slots=3000", "--dev", "--config", path, "--data-dir",
+                  "/nowhere", "--print-limits") != 0) {
+        fail_msg("%s", error);
+    }
+    assert_int_equal(action, CONFIG_PRINT_LIMITS);
+    assert_int_equal(config.slots, 3000);
+    assert_int_equal(config.inbox_places, 500);
+    assert_int_equal(config.log_level, LOG_LEVEL_ERROR);
+    assert_true(config.dev);
+    assert_string_equal(config.cert, "/nowhere/tls/server.crt");
+    assert_string_equal(config.key, "/nowhere/tls/server.key");
+    assert_string_equal(config.ca, "/nowhere/tls/ca.crt");
+    assert_string_equal(config.policy, "/nowhere/policy.conf");
+    assert_true(config.open_policy);
+
+    /* A policy that is named is never replaced by the open one. */
+    assert_int_equal(arguments(&config, &action, 3, "--dev", "--policy", "/nowhere/policy.conf"),
+                     0);
+    assert_false(config.open_policy);
+}
+
+static void test_flags_that_are_refused(void **state)
+{
+    (void)state;
+    struct config config;
+    enum config_action action;
+    static const struct {
+        const char *flag;
+        const char *value; /* NULL: only the flag */
+        const char *says;
+    } rows[] = {
+        {"--colour", "red", "--colour: no such flag"},
+        {"--data_dir", "x", "--data_dir: no such flag"},
+        {"slots", "1", "slots: no such flag"},
+        {"-v", NULL, "-v: no such flag"},
+        {"--slots", NULL, "--slots: a value is missing"},
+        {"--slots", "0", "--slots: \"0\" is not a number from 16"},
+        {"--slots=0", NULL, "--slots: \"0\" is not a number from 16"},
+        {"--slots", "1024", "slots: must be more than inbox_places"},
+        {"--listen", "tcp://127.0.0.1:1", "listen: must begin with tls+tcp://"},
+        {"--listen", "tls+tcp://10.0.0.1:1", "listen: with --dev only"},
+        {"--listen", "tls+tcp://*:1", "listen: with --dev only"},
+        {"--connections-per-principal", "1025", "connections_per_principal: is above"},
+        {"--segment-bytes", "2097153", "segment_bytes: must be a multiple"},
+        {"--config", "/nonexistent.conf", "/nonexistent.conf: "},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int outcome = arguments(&config, &action, rows[i].value != NULL ? 3 : 2, "--dev",
+                                rows[i].flag, rows[i].value);
+        if (outcome == 0 || strncmp(error, rows[i].says, strlen(rows[i].says)) != 0) {
+            fail_msg("row %zu says: %s", i, outcome == 0 ? "nothing" : error);
+        }
+    }
+    assert_int_equal(arguments(&config, &action, 0), -1);
+    assert_string_equal(error, "data_dir: is required (or --dev, for development)");
+    assert_int_equal(arguments(&config, &action, 1, "--version"), 0);
+    assert_int_equal(action, CONFIG_VERSION);
+}
+
+static void test_loopback(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"tls+tcp://127.0.0.1:7401", "tls+tcp://127.8.9.10:1",
+                                      "tls+tcp://[::1]:7401", "tls+tcp://localhost:7401"};
+    static const char *const no[] = {"tls+tcp://0.0.0.0:7401",
+                                     "tls+tcp://:7401",
+                                     "tls+tcp://*:7401",
+                                     "tls+tcp://127.0.0.1.example.org:1",
+                                     "tls+tcp://127.example.org:1",
+                                     "tls+tcp://localhost.example.org:1",
+                                     "tls+tcp://[::]:1",
+                                     "tls+tcp://127.0.0.1",
+                                     "tcp://127.0.0.1:1"};
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+        assert_true(config_is_loopback(yes[i]));
+    }
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
+        assert_false(config_is_loopback(no[i]));
+    }
+}
+
+static void test_help_names_every_key(void **state)
+{
+    (void)state;
+    static char text[32 * 1024];
+    FILE *to = fmemopen(text, sizeof text, "w");
+    assert_non_null(to);
+    config_print_help(to);
+    assert_int_equal(fclose(to), 0);
+    assert_non_null(strstr(text, "--data-dir "));
+    assert_non_null(strstr(text, "--request-id-least-ms "));
+    assert_non_null(strstr(text, "[24h]"));
+    assert_non_null(strstr(text, "[8GiB]"));
+    assert_non_null(strstr(text, "--check-config"));
+}
+
+static int make_file(void **state)
+{
+    (void)state;
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_standards),
+        cmocka_unit_test(test_values_and_suffixes),
+        cmocka_unit_test(test_errors_name_line_key_and_rule),
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_flags_win_over_the_file),
+        cmocka_unit_test(test_flags_that_are_refused),
+        cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_help_names_every_key),
+    };
+    return cmocka_run_group_tests(tests, make_file, remove_file);
+}
