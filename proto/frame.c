@@ -25,10 +25,17 @@ enum { REPLY_STATUS = 1, REPLY_EPOCH = 2, REPLY_PAYLOAD = 3 };
 
 static const char no_message[] = "is no protobuf message";
 
+/* For what keeps a rule of protobuf but not of its field. */
 static int refuse(struct frame_error *error, const char *field, const char *rule)
 {
-    error->field = field;
-    error->rule = rule;
+    *error = (struct frame_error){REASON_BAD_FIELD, field, rule};
+    return 1;
+}
+
+/* For what is no envelope at all. */
+static int refuse_frame(struct frame_error *error, const char *field, const char *rule)
+{
+    *error = (struct frame_error){REASON_MALFORMED_FRAME, field, rule};
     return 1;
 }
 
@@ -127,7 +134,7 @@ static const struct metadata_rules status_metadata_rules = {
 static int expect_type(const struct field *field, enum field_type type, const char *path,
                        struct frame_error *error)
 {
-    return field->type == type ? 0 : refuse(error, path, "has the wrong wire type");
+    return field->type == type ? 0 : refuse_frame(error, path, "has the wrong wire type");
 }
 
 static int read_text(const struct field *field, const struct text_rule *rule, struct view *text,
@@ -177,7 +184,7 @@ static int read_metadata(const struct field *field, const struct metadata_rules 
         }
     }
     if (outcome == FIELD_MALFORMED) {
-        return refuse(error, rules->name.field, no_message);
+        return refuse_frame(error, rules->name.field, no_message);
     }
     if (metadata->name.length == 0) {
         return refuse(error, rules->name.field, rules->name.length_rule);
@@ -220,7 +227,7 @@ static int read_on_behalf_of(const struct field *field, struct frame_request *fr
         return 1;
     }
     if (frame->on_behalf_of) {
-        return refuse(error, path, "stands more than once");
+        return refuse_frame(error, path, "stands more than once");
     }
     frame->on_behalf_of = true;
     struct view rest = field->bytes;
@@ -232,7 +239,7 @@ static int read_on_behalf_of(const struct field *field, struct frame_request *fr
         }
     }
     if (outcome == FIELD_MALFORMED) {
-        return refuse(error, path, no_message);
+        return refuse_frame(error, path, no_message);
     }
     if (frame->tenant.length == 0) {
         return refuse(error, tenant_rule.field, tenant_rule.length_rule);
@@ -296,7 +303,7 @@ int frame_request_decode(struct view bytes, struct frame_request *frame, struct 
         }
     }
     if (outcome == FIELD_MALFORMED) {
-        return refuse(error, "", no_message);
+        return refuse_frame(error, "", no_message);
     }
     size_t metadata_bytes = 0;
     for (size_t i = 0; i < frame->metadata_count; i++) {
@@ -433,7 +440,7 @@ static int read_status(const struct field *field, bool *seen, struct frame_reply
         return 1;
     }
     if (*seen) {
-        return refuse(error, path, "stands more than once");
+        return refuse_frame(error, path, "stands more than once");
     }
     *seen = true;
     struct view rest = field->bytes;
@@ -444,7 +451,7 @@ static int read_status(const struct field *field, bool *seen, struct frame_reply
             return 1;
         }
     }
-    return outcome == FIELD_END ? 0 : refuse(error, path, no_message);
+    return outcome == FIELD_END ? 0 : refuse_frame(error, path, no_message);
 }
 
 static int read_epoch(const struct field *field, uint64_t *epoch, struct frame_error *error)
@@ -483,9 +490,9 @@ int frame_reply_decode(struct view bytes, struct frame_reply *frame, struct fram
         }
     }
     if (outcome == FIELD_MALFORMED) {
-        return refuse(error, "", no_message);
+        return refuse_frame(error, "", no_message);
     }
-    return status_seen ? 0 : refuse(error, "status", "is missing");
+    return status_seen ? 0 : refuse_frame(error, "status", "is missing");
 }
 
 static size_t status_size(const struct frame_reply *frame)

@@ -48,8 +48,9 @@ struct frame_reply {
 
 /* What is wrong with bytes that are no frame; `field` and `rule` make a sentence. Both static. */
 struct frame_error {
-    const char *field; /* its path, as on_behalf_of.groups; "" if none can be named */
-    const char *rule;  /* as "is longer than 64 bytes" */
+    enum status_reason reason; /* MALFORMED_FRAME, or BAD_FIELD for a message that breaks a rule */
+    const char *field;         /* its path, as on_behalf_of.groups; "" if none can be named */
+    const char *rule;          /* as "is longer than 64 bytes" */
 };
 
 /* Reads a request or reply envelope. Returns 0, or 1 with *error filled (the frame's contents are

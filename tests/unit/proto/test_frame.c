@@ -253,11 +253,11 @@ static bool is_reply_message(const Activity__V1__ReplyEnvelope *theirs)
              !have_forbidden_number(theirs->status->metadata, theirs->status->n_metadata)));
 }
 
-/* A refusal that says that the bytes are no message, not that a rule is broken. */
+/* A refusal that says that the bytes are no message at all. */
 static bool is_about_encoding(const struct frame_error *error)
 {
-    return strcmp(error->rule, "is no protobuf message") == 0 ||
-           strcmp(error->rule, "has the wrong wire type") == 0;
+    return error->reason == REASON_MALFORMED_FRAME && strcmp(error->rule, "is missing") != 0 &&
+           strcmp(error->rule, "stands more than once") != 0;
 }
 
 /* Decodes these bytes and compares with protobuf-c. Returns whether they were accepted. */

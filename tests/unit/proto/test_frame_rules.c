@@ -90,16 +90,30 @@ static char *letters(size_t length)
 
 static const char accepted[] = "accepted";
 
+/* What is wrong with the frame itself is MALFORMED_FRAME, what is wrong with a field BAD_FIELD. */
+static enum status_reason expected_reason(const char *rule)
+{
+    static const char *const of_frames[] = {"is no protobuf message", "has the wrong wire type",
+                                            "stands more than once", "is missing"};
+    for (size_t i = 0; i < sizeof(of_frames) / sizeof(of_frames[0]); i++) {
+        if (strcmp(rule, of_frames[i]) == 0) {
+            return REASON_MALFORMED_FRAME;
+        }
+    }
+    return rule == accepted ? REASON_NONE : REASON_BAD_FIELD;
+}
+
 static void expect_request_bytes(const uint8_t *bytes, size_t length, const char *field,
                                  const char *rule)
 {
     struct view copy = copy_of(bytes, length);
     struct frame_request frame;
-    struct frame_error error = {"", accepted};
+    struct frame_error error = {REASON_NONE, "", accepted};
     int refused = frame_request_decode(copy, &frame, &error);
     assert_string_equal(error.field, field);
     assert_string_equal(error.rule, rule);
     assert_int_equal(refused, rule != accepted);
+    assert_int_equal(error.reason, expected_reason(rule));
     free((void *)copy.bytes);
 }
 
@@ -115,11 +129,12 @@ static void expect_reply_bytes(const uint8_t *bytes, size_t length, const char *
 {
     struct view copy = copy_of(bytes, length);
     struct frame_reply frame;
-    struct frame_error error = {"", accepted};
+    struct frame_error error = {REASON_NONE, "", accepted};
     int refused = frame_reply_decode(copy, &frame, &error);
     assert_string_equal(error.field, field);
     assert_string_equal(error.rule, rule);
     assert_int_equal(refused, rule != accepted);
+    assert_int_equal(error.reason, expected_reason(rule));
     free((void *)copy.bytes);
 }
 

@@ -1,0 +1,329 @@
+/* One call of every method as PROTOCOL.md shows it: a small story with one cast, told in the
+ * structures of protobuf-c. */
+#ifndef ACTIVITYD_TESTS_UNIT_PROTO_PROTOCOL_EXAMPLES_H
+#define ACTIVITYD_TESTS_UNIT_PROTO_PROTOCOL_EXAMPLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "activity/v1/activity_service.pb-c.h"
+#include "activity/v1/admin_service.pb-c.h"
+#include "activity/v1/change_service.pb-c.h"
+#include "activity/v1/health_service.pb-c.h"
+#include "proto/limits.h"
+
+#define EXAMPLE_EPOCH UINT64_C(0x5bd1e995c2b2ae35)
+#define EXAMPLE_NOW   UINT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
+/* Generation 61,145,538, slots 17, 18 and 25. */
+#define EXAMPLE_JOB       ((UINT64_C(61145538) << 24) + 17)
+#define EXAMPLE_CHILD_JOB (EXAMPLE_JOB + 1)
+#define EXAMPLE_OTHER_JOB (EXAMPLE_JOB + 8)
+
+struct example {
+    const ProtobufCServiceDescriptor *service;
+    const char *method;
+    bool as_user; /* in the name of a user, else as the principal itself */
+    const ProtobufCMessage *request;
+    const ProtobufCMessage *response;
+};
+
+typedef void (*example_taker)(const struct example *example);
+
+static inline ProtobufCBinaryData example_bytes(const char *bytes, size_t length)
+{
+    return (ProtobufCBinaryData){length, (uint8_t *)(uintptr_t)bytes};
+}
+
+static char *const example_groups[] = {(char *)"editors"};
+
+/* protobuf-c's structures have no const; nothing writes to what these return. */
+static inline char *example_text(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+static inline void example_create(example_taker take)
+{
+    Activity__V1__Attribute file = ACTIVITY__V1__ATTRIBUTE__INIT;
+    file.name = example_text("file");
+    file.value = example_text("rushes/day-12.mxf");
+    Activity__V1__Attribute *attributes[] = {&file};
+    Activity__V1__CreateActivityRequest request = ACTIVITY__V1__CREATE_ACTIVITY_REQUEST__INIT;
+    request.request_id =
+        example_bytes("\x7d\x0f\x3c\x91\xa4\x5e\x42\x18\xb6\x2a\x90\xd3\x1c\x77\xe8\x05", 16);
+    request.type = example_text("upload");
+    request.title = example_text("Rushes of day 12");
+    request.n_groups = 1;
+    request.groups = (char **)example_groups;
+    request.n_attributes = 1;
+    request.attributes = attributes;
+    Activity__V1__CreateActivityResponse response = ACTIVITY__V1__CREATE_ACTIVITY_RESPONSE__INIT;
+    response.job_id = EXAMPLE_JOB;
+    response.update_within_ms = LIMIT_UPDATE_WITHIN_MS;
+    response.kill_after_ms = LIMIT_KILL_AFTER_MS;
+    take(&(struct example){&activity__v1__activity_service__descriptor, "CreateActivity", true,
+                           &request.base, &response.base});
+}
+
+static inline void example_update(example_taker take)
+{
+    Activity__V1__UpdateActivityRequest request = ACTIVITY__V1__UPDATE_ACTIVITY_REQUEST__INIT;
+    request.job_id = EXAMPLE_JOB;
+    request.percent_change_case = ACTIVITY__V1__UPDATE_ACTIVITY_REQUEST__PERCENT_CHANGE_PERCENT;
+    request.percent = 40;
+    request.status_text_change_case =
+        ACTIVITY__V1__UPDATE_ACTIVITY_REQUEST__STATUS_TEXT_CHANGE_STATUS_TEXT;
+    request.status_text = example_text("copying");
+    Activity__V1__UpdateActivityResponse response = ACTIVITY__V1__UPDATE_ACTIVITY_RESPONSE__INIT;
+    response.job_id = EXAMPLE_JOB;
+    response.percent = 40;
+    response.disposition = ACTIVITY__V1__DISPOSITION__DISPOSITION_APPLIED;
+    take(&(struct example){&activity__v1__activity_service__descriptor, "UpdateActivity", true,
+                           &request.base, &response.base});
+}
+
+static inline void example_batch(example_taker take)
+{
+    int64_t deltas[] = {EXAMPLE_JOB, 1, 7, -8};
+    Activity__V1__BatchUpdateActivitiesRequest request =
+        ACTIVITY__V1__BATCH_UPDATE_ACTIVITIES_REQUEST__INIT;
+    request.n_job_id_deltas = 4;
+    request.job_id_deltas = deltas;
+    request.percents = example_bytes("\x29\x64\x0a\x2a", 4);
+    Activity__V1__BatchUpdateActivitiesResponse response =
+        ACTIVITY__V1__BATCH_UPDATE_ACTIVITIES_RESPONSE__INIT;
+    response.percents = example_bytes("\x29\x64\x00\x2a", 4);
+    response.ignored_count = 1;
+    response.dispositions = example_bytes("\x01\x01\x03\x01", 4);
+    take(&(struct example){&activity__v1__activity_service__descriptor, "BatchUpdateActivities",
+                           false, &request.base, &response.base});
+}
+
+static inline void example_activity(Activity__V1__Activity *activity)
+{
+    activity__v1__activity__init(activity);
+    activity->job_id = EXAMPLE_JOB;
+    activity->type = example_text("upload");
+    activity->title = example_text("Rushes of day 12");
+    activity->state = ACTIVITY__V1__ACTIVITY_STATE__ACTIVITY_STATE_RUNNING;
+    activity->percent = 42;
+    activity->status_text = example_text("copying");
+    activity->owner = example_text("anna");
+    activity->creator = example_text("spiffe://studio.example/service/upload");
+    activity->n_groups = 1;
+    activity->groups = (char **)example_groups;
+    activity->create_time_ms = EXAMPLE_NOW;
+    activity->update_time_ms = EXAMPLE_NOW + 21000;
+}
+
+static inline void example_find(example_taker take)
+{
+    char *types[] = {example_text("upload")};
+    Activity__V1__FindActivitiesRequest request = ACTIVITY__V1__FIND_ACTIVITIES_REQUEST__INIT;
+    request.activities = 1;
+    request.model_changes_es = 1;
+    request.n_types = 1;
+    request.types = types;
+    request.page_size = 100;
+
+    Activity__V1__Activity activity;
+    example_activity(&activity);
+    Activity__V1__Activity *activities[] = {&activity};
+    Activity__V1__TimeRange range = ACTIVITY__V1__TIME_RANGE__INIT;
+    range.first_ms = EXAMPLE_NOW + 30000;
+    range.last_ms = EXAMPLE_NOW + 30100;
+    Activity__V1__AffectedModel affected = ACTIVITY__V1__AFFECTED_MODEL__INIT;
+    affected.affected_model = example_text("mediaContainer");
+    affected.time_range = &range;
+    affected.updated_ms = EXAMPLE_NOW + 30200;
+    Activity__V1__AffectedModel *affected_models[] = {&affected};
+    Activity__V1__ModelChange change = ACTIVITY__V1__MODEL_CHANGE__INIT;
+    change.model = example_text("es:mediacontainer");
+    change.document_id = example_text("123");
+    change.n_affected_models = 1;
+    change.affected_models = affected_models;
+    change.updated_ms = affected.updated_ms;
+    Activity__V1__ModelChange *changes[] = {&change};
+    Activity__V1__Cursor cursor = ACTIVITY__V1__CURSOR__INIT;
+    cursor.epoch = EXAMPLE_EPOCH;
+    cursor.sequence = 48;
+    Activity__V1__FindActivitiesResponse response = ACTIVITY__V1__FIND_ACTIVITIES_RESPONSE__INIT;
+    response.n_activities = 1;
+    response.activities = activities;
+    response.n_model_changes_es = 1;
+    response.model_changes_es = changes;
+    response.cursor = &cursor;
+    response.time_ms = EXAMPLE_NOW + 31000;
+    response.model_changes_complete_since_ms = EXAMPLE_NOW - 29000;
+    response.model_changes_es_complete_since_ms = EXAMPLE_NOW - 29000;
+    take(&(struct example){&activity__v1__activity_service__descriptor, "FindActivities", true,
+                           &request.base, &response.base});
+}
+
+static inline void example_get(example_taker take)
+{
+    Activity__V1__GetActivityRequest request = ACTIVITY__V1__GET_ACTIVITY_REQUEST__INIT;
+    request.job_id = EXAMPLE_JOB;
+    Activity__V1__Activity activity;
+    example_activity(&activity);
+    Activity__V1__GetActivityResponse response = ACTIVITY__V1__GET_ACTIVITY_RESPONSE__INIT;
+    response.activity = &activity;
+    take(&(struct example){&activity__v1__activity_service__descriptor, "GetActivity", true,
+                           &request.base, &response.base});
+}
+
+static inline void example_result(example_taker take)
+{
+    Activity__V1__GetJobResultRequest request = ACTIVITY__V1__GET_JOB_RESULT_REQUEST__INIT;
+    request.job_id = EXAMPLE_JOB;
+    Activity__V1__ResultItem good = ACTIVITY__V1__RESULT_ITEM__INIT;
+    good.id = example_text("clip-0001");
+    Activity__V1__ResultItem bad = ACTIVITY__V1__RESULT_ITEM__INIT;
+    bad.id = example_text("clip-0002");
+    bad.error_code = example_text("CHECKSUM");
+    bad.error_message = example_text("MD5 differs");
+    Activity__V1__ResultItem *items[] = {&good, &bad};
+    Activity__V1__JobResult result = ACTIVITY__V1__JOB_RESULT__INIT;
+    result.n_items = 2;
+    result.items = items;
+    result.content = example_bytes("{\"bytes\":7340032}", 17);
+    result.content_type = example_text("application/json");
+    Activity__V1__GetJobResultResponse response = ACTIVITY__V1__GET_JOB_RESULT_RESPONSE__INIT;
+    response.state = ACTIVITY__V1__RESULT_STATE__RESULT_STATE_READY;
+    response.result = &result;
+    response.outcome = ACTIVITY__V1__ACTIVITY_STATE__ACTIVITY_STATE_COMPLETED;
+    take(&(struct example){&activity__v1__activity_service__descriptor, "GetJobResult", true,
+                           &request.base, &response.base});
+}
+
+static inline void example_destroy(example_taker take)
+{
+    Activity__V1__DestroyActivityRequest request = ACTIVITY__V1__DESTROY_ACTIVITY_REQUEST__INIT;
+    request.job_id = EXAMPLE_CHILD_JOB;
+    Activity__V1__DestroyActivityResponse response = ACTIVITY__V1__DESTROY_ACTIVITY_RESPONSE__INIT;
+    response.disposition = ACTIVITY__V1__DISPOSITION__DISPOSITION_APPLIED;
+    take(&(struct example){&activity__v1__activity_service__descriptor, "DestroyActivity", true,
+                           &request.base, &response.base});
+}
+
+static inline void example_record(example_taker take)
+{
+    Activity__V1__DocumentChange change = ACTIVITY__V1__DOCUMENT_CHANGE__INIT;
+    change.model = example_text("mediacontainer");
+    change.document_id = example_text("123");
+    change.affected_model = example_text("mediaContainer");
+    change.json = example_bytes("{\"title\":\"Day 12\"}", 18);
+    change.n_groups = 1;
+    change.groups = (char **)example_groups;
+    Activity__V1__DocumentChange *changes[] = {&change};
+    Activity__V1__RecordModelChangesRequest request =
+        ACTIVITY__V1__RECORD_MODEL_CHANGES_REQUEST__INIT;
+    request.request_id =
+        example_bytes("\x01\x93\xb2\x6e\x58\xf4\x7c\x0a\x8f\x11\x4d\xe2\x6a\x9b\xc3\x50", 16);
+    request.n_changes = 1;
+    request.changes = changes;
+    request.job_id = EXAMPLE_JOB;
+    Activity__V1__RecordModelChangesResponse response =
+        ACTIVITY__V1__RECORD_MODEL_CHANGES_RESPONSE__INIT;
+    response.ticket = UINT64_C(0x9c1f03a7d5e84b62);
+    response.accept_time_ms = EXAMPLE_NOW + 30000;
+    take(&(struct example){&activity__v1__change_service__descriptor, "RecordModelChanges", false,
+                           &request.base, &response.base});
+}
+
+static inline void example_check(example_taker take)
+{
+    Activity__V1__CheckRequest request = ACTIVITY__V1__CHECK_REQUEST__INIT;
+    Activity__V1__CheckResponse response = ACTIVITY__V1__CHECK_RESPONSE__INIT;
+    response.status = ACTIVITY__V1__SERVING_STATUS__SERVING_STATUS_SERVING;
+    take(&(struct example){&activity__v1__health_service__descriptor, "Check", false, &request.base,
+                           &response.base});
+}
+
+static inline void example_info(example_taker take)
+{
+    Activity__V1__GetServerInfoRequest request = ACTIVITY__V1__GET_SERVER_INFO_REQUEST__INIT;
+    Activity__V1__Limit limit = ACTIVITY__V1__LIMIT__INIT;
+    limit.name = example_text("activities_max");
+    limit.value = 1048576;
+    Activity__V1__Limit *limits[] = {&limit};
+    Activity__V1__CertificateInfo certificate = ACTIVITY__V1__CERTIFICATE_INFO__INIT;
+    certificate.name = example_text("server");
+    certificate.subject = example_text("CN=activity.studio.example");
+    certificate.not_after_ms = EXAMPLE_NOW + UINT64_C(31536000000);
+    Activity__V1__CertificateInfo *certificates[] = {&certificate};
+    Activity__V1__GetServerInfoResponse response = ACTIVITY__V1__GET_SERVER_INFO_RESPONSE__INIT;
+    response.version = example_text("0.1.0");
+    response.epoch = EXAMPLE_EPOCH;
+    response.time_ms = EXAMPLE_NOW + 31000;
+    response.start_time_ms = EXAMPLE_NOW - 86400000;
+    response.n_limits = 1;
+    response.limits = limits;
+    response.durability = example_text("synced to disk before it is answered");
+    response.n_certificates = 1;
+    response.certificates = certificates;
+    response.journal_index = 90125;
+    response.head_sequence = 48;
+    response.oldest_sequence = 12;
+    response.request_id_kept_ms = 600000;
+    response.running_activities = 1;
+    response.index = example_text("none");
+    response.principal = example_text("spiffe://studio.example/service/upload");
+    take(&(struct example){&activity__v1__admin_service__descriptor, "GetServerInfo", false,
+                           &request.base, &response.base});
+}
+
+static inline void example_users(example_taker take)
+{
+    Activity__V1__ListPresentUsersRequest request = ACTIVITY__V1__LIST_PRESENT_USERS_REQUEST__INIT;
+    Activity__V1__PresentUser user = ACTIVITY__V1__PRESENT_USER__INIT;
+    user.user = example_text("anna");
+    user.last_seen_ms = EXAMPLE_NOW + 30000;
+    Activity__V1__PresentUser *users[] = {&user};
+    Activity__V1__ListPresentUsersResponse response =
+        ACTIVITY__V1__LIST_PRESENT_USERS_RESPONSE__INIT;
+    response.n_users = 1;
+    response.users = users;
+    take(&(struct example){&activity__v1__admin_service__descriptor, "ListPresentUsers", false,
+                           &request.base, &response.base});
+}
+
+static inline void example_drain(example_taker take)
+{
+    Activity__V1__DrainRequest request = ACTIVITY__V1__DRAIN_REQUEST__INIT;
+    Activity__V1__DrainResponse response = ACTIVITY__V1__DRAIN_RESPONSE__INIT;
+    take(&(struct example){&activity__v1__admin_service__descriptor, "Drain", false, &request.base,
+                           &response.base});
+}
+
+static inline void example_hash(example_taker take)
+{
+    Activity__V1__GetStateHashRequest request = ACTIVITY__V1__GET_STATE_HASH_REQUEST__INIT;
+    Activity__V1__GetStateHashResponse response = ACTIVITY__V1__GET_STATE_HASH_RESPONSE__INIT;
+    response.journal_index = 90125;
+    response.state_hash = UINT64_C(0x8a36f0d1b74c2e95);
+    response.digest = UINT64_C(0x27d4eb2f165667c5);
+    take(&(struct example){&activity__v1__admin_service__descriptor, "GetStateHash", false,
+                           &request.base, &response.base});
+}
+
+/* Gives every example to `take`; what it points to lives during the call. */
+static inline void take_examples(example_taker take)
+{
+    example_create(take);
+    example_update(take);
+    example_batch(take);
+    example_destroy(take);
+    example_get(take);
+    example_find(take);
+    example_result(take);
+    example_record(take);
+    example_check(take);
+    example_info(take);
+    example_users(take);
+    example_drain(take);
+    example_hash(take);
+}
+
+#endif
