@@ -2,8 +2,8 @@
 # Certificates for development and tests: ECDSA P-256, PKCS#8 keys, key files with mode 0600.
 #
 #   devcerts.sh DIR                          a development set, as far as it is missing:
-#                                            DIR/tls/{ca,server,client,admin}.{crt,key}, DIR/policy.conf,
-#                                            DIR/activityctl.conf (the profile that spares activityctl's users the paths)
+#                                            DIR/tls/{ca,server,client,admin}.{crt,key}, DIR/policy.conf, and
+#                                            DIR/{activityctl,admin}.conf, which spare activityctl's users the paths
 #   devcerts.sh ca DIR NAME [DAYS]           a certificate authority: DIR/NAME.crt, DIR/NAME.key
 #   devcerts.sh issue DIR NAME CA EKU SANS [DAYS]
 #                                            a certificate signed by DIR/CA.crt. EKU: serverAuth, clientAuth, both, or -
@@ -92,6 +92,41 @@ dev() { # DIR
     [ -e "$tls/server.crt" ] || issue "$tls" server ca serverAuth "DNS:localhost,DNS:$host,IP:127.0.0.1,IP:::1"
     [ -e "$tls/client.crt" ] || issue "$tls" client ca clientAuth "URI:spiffe://dev.activityd/service/demo"
     [ -e "$tls/admin.crt" ] || issue "$tls" admin ca clientAuth "URI:spiffe://dev.activityd/service/admin"
+    [ -e "$1/policy.conf" ] || policy >"$1/policy.conf"
+    dir=$(cd "$1" && pwd)
+    [ -e "$1/activityctl.conf" ] || profile "$dir" client "user = \"$(id -un)\"" >"$1/activityctl.conf"
+    [ -e "$1/admin.conf" ] || profile "$dir" admin >"$1/admin.conf"
+}
+
+policy() {
+    cat <<'END'
+# Who may do what on this development server. server/policy.conf.example explains every key.
+
+rule "spiffe://dev.activityd/service/demo" {
+    methods = {read, write}
+    tenant = "demo"
+    delegate = {demo}
+}
+
+rule "spiffe://dev.activityd/service/admin" {
+    methods = {"*"}
+    tenant = "demo"
+    delegate = {"*"}
+    admin = all
+}
+END
+}
+
+profile() { # DIR NAME [LINE]
+    cat <<END
+# activityctl reads .data/activityctl.conf by itself when it is started beside it; any other: activityctl --profile FILE
+server = {"tls+tcp://127.0.0.1:7401"}
+ca = "$1/tls/ca.crt"
+cert = "$1/tls/$2.crt"
+key = "$1/tls/$2.key"
+tenant = "demo"
+${3:-}
+END
 }
 
 case ${1:-} in
