@@ -1,0 +1,260 @@
+#include "client/ctl/output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+bool people_lively(int descriptor) {
+    const char *terminal = getenv("TERM");
+    return isatty(descriptor) != 0 && (terminal == NULL || strcmp(terminal, "dumb") != 0);
+}
+
+/* https://no-color.org: any non-empty value switches colours off. */
+bool people_colour(int descriptor) {
+    const char *no_color = getenv("NO_COLOR");
+    return people_lively(descriptor) && (no_color == NULL || no_color[0] == '\0');
+}
+
+/* Foreign text cannot steer the terminal: what the service refuses at its border is escaped here all the same. Cuts at
+ * `width` characters when it is not 0. */
+static void put_text(const char *text, size_t width) {
+    size_t shown = 0;
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        bool begins = (*at & 0xC0) != 0x80;
+        if (begins && width != 0 && shown == width) {
+            break;
+        }
+        shown += begins ? 1 : 0;
+        if (*at < 0x20 || *at == 0x7F || (*at == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0)) {
+            (void)printf("\\x%02x", *at == 0xC2 ? *++at : *at);
+        } else {
+            (void)putchar(*at);
+        }
+    }
+    for (; shown < width; shown++) {
+        (void)putchar(' ');
+    }
+}
+
+static const char *state_colour(enum activity_state state) {
+    switch (state) {
+    case ACTIVITY_STATE_RUNNING:
+        return "\033[36m";
+    case ACTIVITY_STATE_COMPLETED:
+        return "\033[32m";
+    case ACTIVITY_STATE_FAILED:
+    case ACTIVITY_STATE_KILLED:
+        return "\033[31m";
+    default:
+        return "\033[33m";
+    }
+}
+
+static void put_state(enum activity_state state) {
+    bool colour = people_colour(STDOUT_FILENO);
+    (void)printf("%s%-9s%s", colour ? state_colour(state) : "", activity_state_name((int)state), colour ? "\033[0m" : "");
+}
+
+static void put_time(uint64_t ms) {
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    char date[32];
+    if (localtime_r(&seconds, &parts) == NULL || strftime(date, sizeof date, "%F %T", &parts) == 0) {
+        (void)printf("%llu ms", (unsigned long long)ms);
+        return;
+    }
+    (void)printf("%s.%03u", date, (unsigned)(ms % 1000));
+}
+
+static void put_age(uint64_t then_ms, uint64_t now_ms) {
+    uint64_t seconds = now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
+    char age[32];
+    if (seconds < 120) {
+        (void)snprintf(age, sizeof age, "%llu s", (unsigned long long)seconds);
+    } else if (seconds < 7200) {
+        (void)snprintf(age, sizeof age, "%llu min", (unsigned long long)seconds / 60);
+    } else {
+        (void)snprintf(age, sizeof age, "%llu h", (unsigned long long)seconds / 3600);
+    }
+    (void)printf("%8s", age);
+}
+
+void people_bar(unsigned percent, char *to, size_t size) {
+    char bar[21];
+    unsigned full = (percent > 100 ? 100 : percent) / 5;
+    memset(bar, '-', sizeof bar - 1);
+    memset(bar, '#', full);
+    bar[sizeof bar - 1] = '\0';
+    (void)snprintf(to, size, "[%s] %3u %%", bar, percent);
+}
+
+void people_bytes(uint64_t bytes, char *to, size_t size) {
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 1000 && unit + 1 < sizeof units / sizeof units[0]) {
+        value /= 1000;
+        unit++;
+    }
+    (void)snprintf(to, size, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+static void field(const char *name, const char *value) {
+    if (value != NULL && value[0] != '\0') {
+        (void)printf("%-12s ", name);
+        put_text(value, 0);
+        (void)putchar('\n');
+    }
+}
+
+static void time_field(const char *name, uint64_t ms) {
+    if (ms != 0) {
+        (void)printf("%-12s ", name);
+        put_time(ms);
+        (void)putchar('\n');
+    }
+}
+
+static void job_field(const char *name, uint64_t job_id) {
+    if (job_id != 0) {
+        (void)printf("%-12s %llu\n", name, (unsigned long long)job_id);
+    }
+}
+
+void people_activity(const struct activity_info *info) {
+    char bar[64];
+    people_bar(info->percent, bar, sizeof bar);
+    job_field("job", info->job_id);
+    field("type", info->type);
+    field("title", info->title);
+    (void)printf("%-12s ", "state");
+    put_state(info->state);
+    (void)printf(" %s\n", bar);
+    field("status", info->status_text);
+    field("owner", info->owner);
+    field("creator", info->creator);
+    for (size_t i = 0; i < info->group_count; i++) {
+        field("group", info->groups[i]);
+    }
+    for (size_t i = 0; i < info->attribute_count; i++) {
+        field(info->attributes[i].name, info->attributes[i].value);
+    }
+    job_field("parent", info->parent_job_id);
+    job_field("retry of", info->retry_of_job_id);
+    time_field("created", info->create_time_ms);
+    time_field("updated", info->update_time_ms);
+    time_field("ended", info->end_time_ms);
+    if (info->failure != NULL) {
+        field("failure", info->failure->code);
+        field("because", info->failure->message);
+    }
+}
+
+void people_activities_head(void) {
+    (void)printf("%-17s %-14s %-9s %-28s %8s  %s\n", "JOB", "TYPE", "STATE", "PROGRESS", "UPDATED", "TITLE");
+}
+
+void people_activity_row(const struct activity_info *info, uint64_t now_ms) {
+    char bar[64];
+    people_bar(info->percent, bar, sizeof bar);
+    (void)printf("%-17llu ", (unsigned long long)info->job_id);
+    put_text(info->type, 14);
+    (void)putchar(' ');
+    put_state(info->state);
+    (void)printf(" %s ", bar);
+    put_age(info->update_time_ms, now_ms);
+    (void)printf("  ");
+    put_text(info->title, 0);
+    if (info->status_text[0] != '\0') {
+        (void)printf("  (");
+        put_text(info->status_text, 0);
+        (void)putchar(')');
+    }
+    (void)putchar('\n');
+}
+
+void people_changes_head(const char *title) {
+    (void)printf("%s\n%-24s %-20s %-20s %8s  %s\n", title, "MODEL", "ID", "AFFECTED MODEL", "UPDATED", "TIME RANGE");
+}
+
+void people_change_row(const struct activity_model_change *change, uint64_t now_ms) {
+    for (size_t i = 0; i < change->affected_model_count; i++) {
+        const struct activity_affected_model *affected = &change->affected_models[i];
+        put_text(i == 0 ? change->model : "", 24);
+        (void)putchar(' ');
+        put_text(i == 0 ? change->document_id : "", 20);
+        (void)putchar(' ');
+        put_text(affected->affected_model, 20);
+        (void)putchar(' ');
+        put_age(affected->updated_ms, now_ms);
+        (void)printf("  ");
+        put_time(affected->first_ms);
+        (void)printf(" + %llu ms\n", (unsigned long long)(affected->last_ms - affected->first_ms));
+    }
+}
+
+void people_result(const struct activity_returned *returned) {
+    field("result", activity_result_state_name((int)returned->state));
+    if (returned->outcome != ACTIVITY_STATE_ANY) {
+        field("outcome", activity_state_name((int)returned->outcome));
+    }
+    for (size_t i = 0; i < returned->result.item_count; i++) {
+        const struct activity_result_item *item = &returned->result.items[i];
+        (void)printf("%-12s ", "item");
+        put_text(item->id, 0);
+        if (item->error_code != NULL && item->error_code[0] != '\0') {
+            (void)printf("  failed: ");
+            put_text(item->error_code, 0);
+            if (item->error_message != NULL && item->error_message[0] != '\0') {
+                (void)printf(" (");
+                put_text(item->error_message, 0);
+                (void)putchar(')');
+            }
+        }
+        (void)putchar('\n');
+    }
+    if (returned->result.content.size > 0) {
+        char size[32];
+        people_bytes(returned->result.content.size, size, sizeof size);
+        (void)printf("%-12s %s of ", "content", size);
+        put_text(returned->result.content_type, 0);
+        (void)printf(" (--output FILE writes it)\n");
+    }
+}
+
+void people_server_info(const struct activity_server_info *info) {
+    field("version", info->version);
+    field("you are", info->principal);
+    (void)printf("%-12s %016llx\n", "epoch", (unsigned long long)info->epoch);
+    time_field("time", info->time_ms);
+    time_field("started", info->start_time_ms);
+    field("durability", info->durability);
+    field("index", info->index);
+    field("feed", info->feed_url[0] == '\0' ? "none" : info->feed_url);
+    (void)printf("%-12s %llu\n", "journal", (unsigned long long)info->journal_index);
+    (void)printf("%-12s %llu to %llu\n", "events", (unsigned long long)info->oldest_sequence,
+                 (unsigned long long)info->head_sequence);
+    (void)printf("%-12s %llu\n", "running", (unsigned long long)info->running_activities);
+    for (size_t i = 0; i < info->certificate_count; i++) {
+        (void)printf("%-12s ", "certificate");
+        put_text(info->certificates[i].name, 0);
+        (void)printf(" ");
+        put_text(info->certificates[i].subject, 0);
+        (void)printf(", valid until ");
+        put_time(info->certificates[i].not_after_ms);
+        (void)putchar('\n');
+    }
+    (void)printf("limits\n");
+    for (size_t i = 0; i < info->limit_count; i++) {
+        (void)printf("  %-24s %llu\n", info->limits[i].name, (unsigned long long)info->limits[i].value);
+    }
+}
+
+void people_user_row(const struct activity_user *user) {
+    put_text(user->user, 32);
+    (void)putchar(' ');
+    put_time(user->last_seen_ms);
+    (void)putchar('\n');
+}
