@@ -47,6 +47,7 @@ struct journal_shared {
     bool snapshot_chosen; /* the snapshots were looked at: snapshot_index can be trusted */
     bool snapshot_writing;
     bool reserve_spent; /* by the snapshot under way: nobody else may take the room */
+    bool hurry;         /* space was freed: the keeper need not wait to try again */
     bool writable;
     bool stopping;
     bool keeper_stopping;

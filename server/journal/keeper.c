@@ -19,12 +19,14 @@ const char *journal_spare_name(size_t spare)
     return spare == 0 ? RECOVERY_SPARE_0 : RECOVERY_SPARE_1;
 }
 
+/* At least a segment: a start on a full disk gives up the reserve to copy the last one. */
 static uint64_t reserve_wanted(const struct journal *journal)
 {
     const struct journal_shared *shared = journal->shared;
     uint64_t wanted = journal->options.snapshot_reserve;
     uint64_t next = shared->snapshot_bytes + shared->snapshot_bytes / RESERVE_SHARE + RESERVE_ADD;
-    return wanted > next ? wanted : next;
+    wanted = wanted > next ? wanted : next;
+    return wanted > journal->options.segment_bytes ? wanted : journal->options.segment_bytes;
 }
 
 /* What is to be made next: a spare's number, JOURNAL_SPARES for the reserve, -1 for nothing. Under
@@ -76,13 +78,14 @@ static void set_writable(struct journal *journal, bool writable)
 
 static void wait_a_while(struct journal *journal)
 {
+    struct journal_shared *shared = journal->shared;
     struct timespec until;
+    int result = 0;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += RETRY_SECONDS;
-    while (!journal->shared->keeper_stopping && !journal->shared->failed)
-        if (pthread_cond_timedwait(&journal->shared->keep, &journal->shared->lock, &until) ==
-            ETIMEDOUT)
-            break;
+    while (!shared->keeper_stopping && !shared->failed && !shared->hurry && result != ETIMEDOUT)
+        result = pthread_cond_timedwait(&shared->keep, &shared->lock, &until);
+    shared->hurry = false;
 }
 
 void *journal_keeper_main(void *argument)

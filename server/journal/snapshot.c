@@ -217,6 +217,7 @@ static void end(struct journal_snapshot_writer *writer)
     pthread_mutex_lock(&shared->lock);
     shared->snapshot_writing = false;
     shared->reserve_spent = false;
+    shared->hurry = true;
     pthread_cond_signal(&shared->keep);
     pthread_mutex_unlock(&shared->lock);
     free(writer);

@@ -167,7 +167,8 @@ static int carry_out(struct storage_directory *directory, const struct survey *s
         return fail(&error);
     printf("kept: everything up to entry %" PRIu64 "\n", plan->end);
     print_lost(plan);
-    printf("files that were damaged or given up are kept as lost-%u-...\n", aside);
+    if (plan->damaged)
+        printf("files that were damaged or given up are kept as lost-%u-...\n", aside);
     if (plan->loses)
         printf("the epoch is now %016" PRIx64 "\n", plan->epoch);
     printf("repaired\n");

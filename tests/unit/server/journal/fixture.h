@@ -138,6 +138,14 @@ static inline bool user_wait(struct user *user, uint64_t committed)
     return reached;
 }
 
+static inline bool user_is_writable(struct user *user)
+{
+    pthread_mutex_lock(&user->lock);
+    bool writable = user->writable;
+    pthread_mutex_unlock(&user->lock);
+    return writable;
+}
+
 /* Waits until the journal has said that it is (not) writable; false after ten seconds. */
 static inline bool user_wait_writable(struct user *user, bool writable)
 {

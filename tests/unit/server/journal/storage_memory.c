@@ -281,12 +281,14 @@ void memory_lock_from_outside(bool locked)
 
 bool memory_file(const char *name, uint8_t **bytes, size_t *size)
 {
+    pthread_mutex_lock(&machine.lock);
     struct inode *inode = find(name);
-    if (inode == NULL)
-        return false;
-    *bytes = inode->cache;
-    *size = inode->size;
-    return true;
+    if (inode != NULL) {
+        *bytes = inode->cache;
+        *size = inode->size;
+    }
+    pthread_mutex_unlock(&machine.lock);
+    return inode != NULL;
 }
 
 bool memory_exists(const char *name)
@@ -315,13 +317,26 @@ void memory_heal(const char *name)
 
 const char *memory_last(const char *prefix)
 {
-    const char *last = "";
+    static char last[STORAGE_NAME_MAX + 1];
+    last[0] = '\0';
+    pthread_mutex_lock(&machine.lock);
     for (size_t i = 0; i < names()->count; i++) {
         const char *name = names()->items[i].name;
         if (strncmp(name, prefix, strlen(prefix)) == 0 && strcmp(name, last) > 0)
-            last = name;
+            strcpy(last, name);
     }
+    pthread_mutex_unlock(&machine.lock);
     return last;
+}
+
+unsigned memory_count(const char *prefix)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&machine.lock);
+    for (size_t i = 0; i < names()->count; i++)
+        count += strncmp(names()->items[i].name, prefix, strlen(prefix)) == 0;
+    pthread_mutex_unlock(&machine.lock);
+    return count;
 }
 
 static struct table copy_of(const struct table *table)

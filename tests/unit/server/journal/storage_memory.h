@@ -42,6 +42,7 @@ void memory_heal(const char *name);
 /* Name of the last file in alphabetical order with this prefix; "" = none. Valid until the next
  * call. */
 const char *memory_last(const char *prefix);
+unsigned memory_count(const char *prefix);
 /* A copy of the whole disk, and back to it. One copy. */
 void memory_save(void);
 void memory_restore(void);
