@@ -1,0 +1,34 @@
+/* Names of numbers, for people and for JSON. */
+#include <activity.h>
+
+#include "proto/status.h"
+
+#define NAME_OF(names, number)                                                                     \
+    ((number) >= 0 && (size_t)(number) < sizeof(names) / sizeof(names)[0] ? (names)[number]        \
+                                                                          : "UNKNOWN_VALUE")
+
+const char *activity_code_name(int code)
+{
+    return code >= 0 && code < STATUS_CODE_COUNT ? status_code_name((uint32_t)code)
+                                                 : "UNKNOWN_VALUE";
+}
+
+const char *activity_state_name(int state)
+{
+    static const char *const names[] = {"ANY",    "RUNNING",   "COMPLETED",
+                                        "FAILED", "CANCELLED", "KILLED"};
+    return NAME_OF(names, state);
+}
+
+const char *activity_disposition_name(int disposition)
+{
+    static const char *const names[] = {"NONE",      "APPLIED", "HEARTBEAT", "UNKNOWN",
+                                        "COMPLETED", "FAILED",  "CANCELLED", "KILLED"};
+    return NAME_OF(names, disposition);
+}
+
+const char *activity_result_state_name(int state)
+{
+    static const char *const names[] = {"NONE", "PENDING", "READY", "EMPTY", "EXPIRED", "UNKNOWN"};
+    return NAME_OF(names, state);
+}
