@@ -76,7 +76,7 @@ $(EXAMPLE):         $(OUT)/%: $(O)/%.o $(OUT)/libactivity.a
 $(TESTS) $(BENCH):  $(OUT)/%: $(O)/%.o $(filter-out %/libproto.a,$(LIBRARY))
 $(SIM):             $(filter-out $(O)/tests/sim/test_%,$(call objects,tests/sim/*.c))
 $(E2E):             $(call objects,tests/e2e/harness*.c)
-$(BENCH):           $(call objects,bench/harness*.c)
+$(BENCH):           $(call objects,bench/harness*.c tests/e2e/harness*.c)
 $(CORPUS):          $(if $(filter fuzz,$(VARIANT)),,$(call objects,tests/fuzz/driver.c))
 $(CORPUS):          LINK += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer)
 PROGRAM := $(MAIN) $(EXAMPLE) $(TESTS) $(BENCH)

@@ -1,0 +1,24 @@
+/* How the benchmarks measure: windows of fixed length, the median and the spread of several of them. Machines are noisy:
+ * single figures are not worth much. */
+#ifndef ACTIVITYD_BENCH_HARNESS_MEASURE_H
+#define ACTIVITYD_BENCH_HARNESS_MEASURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+uint64_t measure_ns(void);
+
+struct series {
+    double values[64];
+    size_t count;
+};
+void series_add(struct series *series, double value);
+double series_median(const struct series *series);
+/* One row: name, median, [least..most], unit. */
+void series_print(const struct series *series, const char *name, const char *unit);
+
+/* Latencies in a window: the value at `part` (0.5, 0.99) in nanoseconds. Sorts in place. */
+uint64_t latency_at(uint64_t *nanoseconds, size_t count, double part);
+
+#endif
