@@ -344,9 +344,28 @@ struct flag {
     size_t length;    /* of its name after the dashes */
     const char *value;
     bool is_file; /* --config */
+    bool is_set;  /* --set KEY=VALUE */
     const struct key *key;
     int action; /* of actions, or -1 */
 };
+
+/* The key and value of --set, from KEY=VALUE. */
+static int split_assignment(struct flag *flag, char *error, size_t size)
+{
+    size_t length = strcspn(flag->value, "=");
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (strlen(keys[i].name) == length && memcmp(keys[i].name, flag->value, length) == 0) {
+            flag->key = &keys[i];
+        }
+    }
+    if (flag->key == NULL || flag->value[length] == '\0') {
+        (void)snprintf(error, size, "--set %s: is not KEY=VALUE with a key of the configuration",
+                       flag->value);
+        return -1;
+    }
+    flag->value += length + 1;
+    return 0;
+}
 
 /* Takes the next flag and its value off the arguments. Returns 0, or -1 with the error. */
 static int next_flag(struct arguments *arguments, struct flag *flag, char *error, size_t size)
@@ -364,17 +383,17 @@ static int next_flag(struct arguments *arguments, struct flag *flag, char *error
         const char *name = flag->text + 2;
         flag->length = strcspn(name, "=");
         flag->is_file = flag_names(name, flag->length, "config");
+        flag->is_set = flag_names(name, flag->length, "set");
         flag->key = find_key(name, flag->length);
         flag->value = name[flag->length] == '=' ? name + flag->length + 1 : NULL;
     }
-    if (flag->key == NULL && !flag->is_file) {
+    if (flag->key == NULL && !flag->is_file && !flag->is_set) {
         (void)snprintf(error, size, "%s: no such flag (see --help)", flag->text);
         return -1;
     }
     if (flag->value != NULL) {
-        return 0;
-    }
-    if (flag->key != NULL && kind_of(flag->key) == KIND_BOOL) {
+        /* --name=value */
+    } else if (flag->key != NULL && kind_of(flag->key) == KIND_BOOL) {
         flag->value = "true";
     } else if (arguments->left > 0) {
         flag->value = *arguments->at;
@@ -384,7 +403,7 @@ static int next_flag(struct arguments *arguments, struct flag *flag, char *error
         (void)snprintf(error, size, "%s: a value is missing", flag->text);
         return -1;
     }
-    return 0;
+    return flag->is_set ? split_assignment(flag, error, size) : 0;
 }
 
 /* One pass over the flags: first for --config, whose file the others then win over. */
@@ -405,8 +424,8 @@ static int read_flags(struct arguments arguments, bool for_file, struct config *
         } else if (!for_file) {
             char rule[256];
             if (set_key(config, flag.key, flag.value, rule, sizeof rule) != 0) {
-                (void)snprintf(error, size, "--%.*s: \"%s\" %s", (int)flag.length, flag.text + 2,
-                               flag.value, rule);
+                (void)snprintf(error, size, "--%s%s: \"%s\" %s", flag.is_set ? "set " : "",
+                               flag.key->name, flag.value, rule);
                 return -1;
             }
         }
@@ -539,10 +558,11 @@ void config_print_help(FILE *to)
     for (size_t i = 0; i < ACTION_COUNT; i++) {
         (void)fprintf(to, "  %-30s %s\n", actions[i].flag, actions[i].text);
     }
-    (void)fputs(
-        "  --config FILE                  read a file of keys; flags win over it\n\nKeys, in the "
-        "file `name = value`, as flags with dashes:\n",
-        to);
+    (void)fputs("  --config FILE                  read a file of keys; flags win over it\n"
+                "  --set KEY=VALUE                the same as --KEY VALUE, with the key as in the "
+                "file\n\nKeys, in the "
+                "file `name = value`, as flags with dashes:\n",
+                to);
     for (size_t i = 0; i < KEY_COUNT; i++) {
         const struct key *key = &keys[i];
         enum kind kind = kind_of(key);

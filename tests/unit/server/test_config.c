@@ -181,6 +181,12 @@ static void test_flags_win_over_the_file(void **state)
     assert_string_equal(config.policy, "/nowhere/policy.conf");
     assert_true(config.open_policy);
 
+    assert_int_equal(
+        arguments(&config, &action, 4, "--dev", "--set", "ticket_keep_ms=5min", "--set=slots=1025"),
+        0);
+    assert_int_equal(config.limits.ticket_keep_ms, 300000);
+    assert_int_equal(config.slots, 1025);
+
     /* A policy that is named is never replaced by the open one. */
     assert_int_equal(arguments(&config, &action, 3, "--dev", "--policy", "/nowhere/policy.conf"),
                      0);
@@ -211,6 +217,10 @@ static void test_flags_that_are_refused(void **state)
         {"--connections-per-principal", "1025", "connections_per_principal: is above"},
         {"--segment-bytes", "2097153", "segment_bytes: must be a multiple"},
         {"--config", "/nonexistent.conf", "/nonexistent.conf: "},
+        {"--set", "slots", "--set slots: is not KEY=VALUE"},
+        {"--set", "colour=red", "--set colour=red: is not KEY=VALUE"},
+        {"--set", "slots=1", "--set slots: \"1\" is not a number"},
+        {"--set=slots=1", NULL, "--set slots: \"1\" is not a number"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int outcome = arguments(&config, &action, rows[i].value != NULL ? 3 : 2, "--dev",

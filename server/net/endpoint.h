@@ -1,0 +1,63 @@
+/* The command endpoint: an NNG REP socket behind mutual TLS, and the only server code that sees it.
+ *
+ * A connection is let in when its certificate was verified, carries exactly one subject alternative
+ * name, that is a principal with a rule, and no cap is reached; otherwise it is closed before its
+ * first message. Requests are received into a fixed number of slots; each is RECEIVE (waiting for a
+ * request), WAIT (the engine has it) or SEND (the reply waits for NNG to take it). Callbacks hand the
+ * request to rpc/admit and do nothing else. NNG 1.10.1 may call back twice or never when an operation
+ * is cancelled as it completes, so nothing is cancelled and nothing has a timeout: a peer that does
+ * not read its replies is closed by the watchdog. */
+#ifndef ACTIVITYD_SERVER_NET_ENDPOINT_H
+#define ACTIVITYD_SERVER_NET_ENDPOINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/rpc/admit.h"
+#include "server/rpc/policy.h"
+
+struct endpoint_options {
+    const char *url;
+    const char *ca_pem;
+    const char *cert_pem;
+    const char *key_pem;
+    const struct policy *policy;
+    struct admit *admit;
+    uint32_t slots;
+    uint32_t connections_max;
+    uint32_t connections_per_principal;
+    uint32_t connects_per_minute;
+    uint64_t waiting_bytes; /* of replies that NNG has not taken */
+};
+
+struct endpoint;
+
+/* To be called once before anything else of NNG: threads and diagnostics. */
+void endpoint_init_library(void);
+/* The last one: ends NNG's threads. */
+void endpoint_fini_library(void);
+
+/* Opens, listens and receives. The strings are copied, policy and admit borrowed until
+ * endpoint_stop. Returns 0, or -1 with one sentence. */
+__attribute__((warn_unused_result)) int endpoint_start(const struct endpoint_options *options,
+                                                       struct endpoint **endpoint, char *error,
+                                                       size_t error_size);
+
+/* The engine's answer to a request: exactly one per token. The bytes are copied. Any thread; encrypts
+ * in the caller when the connection is idle, never blocks. */
+void endpoint_reply(struct endpoint *endpoint, uint64_t token, struct view frame);
+
+/* Lets the replies leave (2 s at most), closes everything, frees. All tokens have been answered.
+ * Accepts NULL. */
+void endpoint_stop(struct endpoint *endpoint);
+
+/* The parts of the memory that an endpoint can need at most. */
+void endpoint_memory_parts(const struct endpoint_options *options,
+                           void (*part)(void *context, const char *name, size_t bytes),
+                           void *context);
+
+/* What NNG 1.10.1 may lose in a day when one principal disconnects abruptly as often as it may
+ * connect: a message each time. */
+uint64_t endpoint_leak_bytes_per_day(const struct endpoint_options *options);
+
+#endif

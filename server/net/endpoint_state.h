@@ -1,0 +1,67 @@
+/* What the files of the endpoint share: the listener in endpoint.c, slots in slot.c. */
+#ifndef ACTIVITYD_SERVER_NET_ENDPOINT_STATE_H
+#define ACTIVITYD_SERVER_NET_ENDPOINT_STATE_H
+
+#include <nng/nng.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/net/endpoint.h"
+#include "server/net/pipes.h"
+
+enum slot_state {
+    SLOT_RECEIVE = 0, /* NNG has it, a request will complete it */
+    SLOT_WAIT,        /* the engine has its request */
+    SLOT_SEND,        /* NNG has its reply and will complete it by taking the bytes */
+    SLOT_CLOSED       /* the socket was closed under it */
+};
+
+/* `state`, `generation` and `pipe` change under the endpoint's lock; the rest belongs to whoever the
+ * state says. */
+struct slot {
+    struct endpoint *endpoint;
+    nng_ctx context;
+    nng_aio *aio;
+    enum slot_state state;
+    uint32_t generation; /* of the request: a token names slot and generation */
+    struct pipe *pipe;   /* in WAIT and SEND */
+    uint64_t since_ms;   /* in SEND */
+    size_t reply_bytes;  /* in SEND */
+    struct admit_call call;
+};
+
+struct endpoint {
+    struct admit *admit;
+    const struct policy *policy;
+    nng_socket socket;
+    uint64_t waiting_bytes_max;
+
+    pthread_mutex_t lock; /* never held while NNG is called */
+    pthread_cond_t changed;
+    bool stopping;
+    struct pipes *pipes;
+    uint64_t waiting_bytes; /* of all slots in SEND */
+    uint32_t sending;       /* slots in SEND */
+    uint32_t open_slots;    /* not SLOT_CLOSED */
+
+    pthread_t watchdog;
+    bool watchdog_runs;
+    struct slot *slots;
+    uint32_t slot_count;
+};
+
+/* CLOCK_MONOTONIC in ms: for what stays within the endpoint. */
+uint64_t endpoint_now_ms(void);
+
+/* Opens the context of each slot and posts its first receive. Returns 0 or NNG's error. */
+__attribute__((warn_unused_result)) int slots_start(struct endpoint *endpoint, uint32_t count);
+
+/* After the socket was closed: waits for the callbacks, frees. */
+void slots_free(struct endpoint *endpoint);
+
+/* Closes connections whose peers do not read their replies. */
+void slots_watch(struct endpoint *endpoint);
+
+#endif

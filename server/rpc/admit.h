@@ -1,0 +1,66 @@
+/* Admission: from the bytes of a request to a place in the engine's inbox, or to an answer at once.
+ *
+ * One straight line, called on the thread that received the bytes: envelope, method, right, caller,
+ * payload, inbox. Nothing in it blocks, and nothing is executed here but Check and Drain, which
+ * concern the process and not the state. Every request gets one answer: garbage a refusal. */
+#ifndef ACTIVITYD_SERVER_RPC_ADMIT_H
+#define ACTIVITYD_SERVER_RPC_ADMIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/view.h"
+#include "server/engine/inbox.h"
+#include "server/rpc/policy.h"
+#include "server/wire/method.h"
+#include "server/wire/reply.h"
+
+enum admit_health { ADMIT_SERVING = 0, ADMIT_DRAINING = 1, ADMIT_DISK_FULL = 2 };
+
+/* What admission needs of the rest of the house; main.c knows where it is. All are called on
+ * receiving threads and must not block. */
+struct admit_options {
+    struct inbox *inbox;
+    uint64_t epoch; /* for replies */
+    uint64_t slow_call_ms;
+    void *context;
+    uint64_t (*boot_ms)(void *context); /* CLOCK_BOOTTIME: what deadlines are compared with */
+    enum admit_health (*health)(void *context);
+    void (*drain)(void *context); /* begins the end of the process */
+};
+
+struct admit;
+
+/* The options are copied, what they point to is borrowed. NULL: out of memory. */
+struct admit *admit_new(const struct admit_options *options);
+void admit_free(struct admit *admit); /* accepts NULL */
+
+/* Who sends: fixed when the peer connected. Borrowed for the call. */
+struct admit_peer {
+    struct view principal;
+    const struct policy_rule *rule;
+    const char *address; /* for diagnostics */
+};
+
+/* What is kept of a request until it is answered: for diagnostics only. */
+struct admit_call {
+    const struct method *method; /* NULL: it was not known */
+    uint64_t received_ms;        /* CLOCK_BOOTTIME */
+    char traceparent[56];        /* W3C Trace Context, empty if none */
+};
+
+#define ADMIT_REPLY_MAX REPLY_REFUSAL_MAX
+
+/* Admits one request frame. Returns 0: the engine will answer under `token`, perhaps before this
+ * returns; else the length of the answer written to `reply` (ADMIT_REPLY_MAX bytes of room). *call
+ * is filled before the engine can answer. `frame` is not needed any more afterwards. Any thread. */
+__attribute__((warn_unused_result)) size_t admit_request(struct admit *admit,
+                                                         const struct admit_peer *peer,
+                                                         uint64_t token, struct view frame,
+                                                         struct admit_call *call, uint8_t *reply);
+
+/* Says that a call was slow, if it was. Any thread. */
+void admit_answered(struct admit *admit, const struct admit_peer *peer,
+                    const struct admit_call *call);
+
+#endif
