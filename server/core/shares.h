@@ -1,0 +1,67 @@
+/* What each tenant holds in each table, so that a tenant that holds more than half of one loses its own oldest, or is refused,
+ * before any other. */
+#ifndef ACTIVITYD_SERVER_CORE_SHARES_H
+#define ACTIVITYD_SERVER_CORE_SHARES_H
+
+#include "server/core/list.h"
+#include "server/core/names.h"
+
+enum share {
+    SHARE_NAMES = 0,
+    SHARE_ACTIVITIES, /* list: its ended ones, oldest end first */
+    SHARE_TEXT,       /* blocks of activities' text */
+    SHARE_RESULTS,    /* list: its results, oldest first */
+    SHARE_RESULT_BLOCKS,
+    SHARE_TOMBSTONES, /* list: oldest first */
+    SHARE_DOCUMENTS,
+    SHARE_MODELS,
+    SHARE_CHANGE_TEXT,
+    SHARE_PENDING,
+    SHARE_PENDING_BLOCKS,
+    SHARE_TICKETS,
+    SHARE_COUNT
+};
+
+/* Beside the name of a tenant. */
+struct tenant {
+    uint32_t name;
+    uint32_t zero;
+    uint64_t held[SHARE_COUNT];
+    struct list lists[SHARE_COUNT]; /* oldest first, by the tables' own links */
+    struct order_tree changes[2];   /* documents by last update, per enum core_change_view */
+};
+
+static inline struct tenant *shares_of(const struct names *names, uint32_t tenant) {
+    return table_at(&names->tenants, names_at(names, tenant)->beside);
+}
+
+static inline uint64_t shares_held(const struct names *names, uint32_t tenant, enum share share) {
+    return shares_of(names, tenant)->held[share];
+}
+
+static inline void shares_add(struct names *names, uint32_t tenant, enum share share, uint64_t count) {
+    shares_of(names, tenant)->held[share] += count;
+}
+
+static inline void shares_sub(struct names *names, uint32_t tenant, enum share share, uint64_t count) {
+    CHECK(shares_of(names, tenant)->held[share] >= count);
+    shares_of(names, tenant)->held[share] -= count;
+}
+
+/* Whether the tenant holds more than half of what `limit` admits: it loses its own oldest first. */
+static inline bool shares_heavy(const struct names *names, uint32_t tenant, enum share share, uint64_t limit) {
+    return shares_held(names, tenant, share) > limit / 2;
+}
+
+/* Whether `more` for this tenant must be refused: there is no room, or the tenant holds more than half and would take of the
+ * last sixteenth, which is kept for the others when there are any. `used` and `limit` are in the share's unit. */
+static inline bool shares_refuse(const struct names *names, uint32_t tenant, enum share share, uint64_t used, uint64_t more,
+                                 uint64_t limit) {
+    if (used + more > limit) {
+        return true;
+    }
+    uint64_t held = tenant == 0 ? 0 : shares_held(names, tenant, share);
+    return held > limit / 2 && held < used && used + more > limit - limit / 16;
+}
+
+#endif
