@@ -33,16 +33,17 @@ enum method_route {
 };
 
 enum method_need {
-    NEED_METHOD,       /* the rule lists the method or its group */
-    NEED_ANY_RULE,     /* any allow rule: Check, GetServerInfo */
-    NEED_ADMIN,        /* admin of the tenant: ListPresentUsers */
-    NEED_ADMIN_ALL     /* admin = all: Drain, GetStateHash */
+    NEED_METHOD,   /* the rule lists the method or its group */
+    NEED_ANY_RULE, /* any allow rule: Check, GetServerInfo */
+    NEED_ADMIN,    /* admin of the tenant: ListPresentUsers */
+    NEED_ADMIN_ALL /* admin = all: Drain, GetStateHash */
 };
 
 struct method {
     enum method_id id;
-    const char *name;  /* activity.v1.ActivityService/FindActivities */
-    const char *group; /* "read", "write", "health", "admin": what a policy rule may list instead of single methods */
+    const char *name; /* activity.v1.ActivityService/FindActivities */
+    const char *
+        group; /* "read", "write", "health", "admin": what a policy rule may list instead of single methods */
     enum method_route route;
     enum method_need need;
 };

@@ -13,15 +13,23 @@ struct request_error {
     char rule[256];            /* the rule, what was found, the way out */
 };
 
-/* Room for decoding one request: protobuf-c's messages, the batch's slow path, the encoded result. One per thread. */
+/* The longest body: with the head of an entry before it, it fits one entry of the journal. */
+#define REQUEST_BODY_MAX (900u * 1024u - 64u)
+
+/* Room for decoding one request: the command, its lists, the batch's slow path, the check of JSON.
+ * Reserved, not touched before it is used; what a large request has touched is given back. One per
+ * thread at a time. */
 struct request_scratch;
 struct request_scratch *request_scratch_new(void); /* NULL: out of memory */
 void request_scratch_free(struct request_scratch *scratch);
 
 /* Decodes and validates. On 0 *body views the encoded command (ROUTE_COMMAND) or query (ROUTE_QUERY) inside the scratch,
- * valid until the next call with it. Returns 1 with *error filled. Never more memory than the scratch has. */
-__attribute__((warn_unused_result)) int request_decode(struct request_scratch *scratch, const struct method *method,
-                                                       const struct command_caller *caller, struct view payload,
-                                                       struct bytes *body, struct request_error *error);
+ * valid until the next call with it; for ROUTE_LOCAL it is empty, but for Check it views the name of the service in the
+ * payload. Returns 1 with *error filled. Never more memory than the scratch has. */
+__attribute__((warn_unused_result)) int request_decode(struct request_scratch *scratch,
+                                                       const struct method *method,
+                                                       const struct command_caller *caller,
+                                                       struct view payload, struct bytes *body,
+                                                       struct request_error *error);
 
 #endif

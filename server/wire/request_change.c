@@ -1,0 +1,218 @@
+/* RecordModelChanges. */
+#include <sys/mman.h>
+
+#include "proto/limits.h"
+#include "server/check.h"
+#include "server/wire/decoding.h"
+#include "server/wire/json.h"
+
+/* Field numbers of activity/v1/change_service.proto. */
+enum { RECORD_REQUEST_ID = 1, RECORD_CHANGES = 2, RECORD_JOB_ID = 3 };
+enum {
+    CHANGE_MODEL = 1,
+    CHANGE_DOCUMENT_ID = 2,
+    CHANGE_AFFECTED_MODEL = 3,
+    CHANGE_JSON = 4,
+    CHANGE_GROUPS = 5,
+    CHANGE_DELETED = 6,
+};
+
+struct change_fields {
+    struct view model;
+    struct view document_id;
+    struct view affected_model;
+    struct view json;
+    struct group_list groups;
+    bool deleted;
+};
+
+static bool read_change(struct view bytes, struct change_fields *fields)
+{
+    struct message message = message_of(bytes);
+    struct field field;
+    while (message_next(&message, &field)) {
+        switch (field.number) {
+        case CHANGE_MODEL:
+            fields->model = message_bytes(&message, &field);
+            break;
+        case CHANGE_DOCUMENT_ID:
+            fields->document_id = message_bytes(&message, &field);
+            break;
+        case CHANGE_AFFECTED_MODEL:
+            fields->affected_model = message_bytes(&message, &field);
+            break;
+        case CHANGE_JSON:
+            fields->json = message_bytes(&message, &field);
+            break;
+        case CHANGE_GROUPS:
+            group_list_add(&fields->groups, message_bytes(&message, &field));
+            break;
+        case CHANGE_DELETED:
+            fields->deleted = message_bool(&message, &field);
+            break;
+        default:
+            break;
+        }
+    }
+    return !message.malformed;
+}
+
+/* Resets the arena; what only an unusual document has touched goes back to the system. */
+static void forget_json(struct arena *arena)
+{
+    const size_t kept = 1024 * 1024;
+    const uintptr_t page = 4096;
+    if (arena->used > kept) {
+        uintptr_t from = ((uintptr_t)arena->base + kept + page - 1) / page * page;
+        uintptr_t to = ((uintptr_t)arena->base + arena->used) / page * page;
+        if (from < to) {
+            (void)madvise((void *)from, to - from, MADV_DONTNEED); /* advice: may fail */
+        }
+    }
+    arena_reset(arena);
+}
+
+static int check_json(const struct decoding *decoding, struct place place,
+                      const struct change_fields *fields)
+{
+    struct request_error *error = decoding->error;
+    if (fields->json.length == 0) {
+        return 0;
+    }
+    if (fields->deleted) {
+        return rule_refuse(error, place,
+                           "may not stand beside deleted, found %zu bytes; leave one of them out",
+                           fields->json.length);
+    }
+    if (fields->json.length > LIMIT_JSON_BYTES) {
+        return rule_refuse(error, place, "must be at most %d bytes, found %zu; shorten it",
+                           LIMIT_JSON_BYTES, fields->json.length);
+    }
+    char why[128];
+    int outcome = json_check(fields->json, &decoding->scratch->json, why, sizeof why);
+    forget_json(&decoding->scratch->json);
+    if (outcome != 0) {
+        return rule_refuse(error, place,
+                           "must be one JSON object of at most %d levels without duplicate keys, "
+                           "found %s; send a whole object",
+                           LIMIT_JSON_DEPTH, why);
+    }
+    return 0;
+}
+
+/* Checks one change and appends it to the list of the command. */
+static int take_change(const struct decoding *decoding, size_t index, struct view bytes,
+                       struct writer *list)
+{
+    struct request_error *error = decoding->error;
+    struct change_fields fields = {.deleted = false};
+    if (!read_change(bytes, &fields)) {
+        return decoding_malformed(decoding);
+    }
+    struct place place = {"changes", index, "model", NOT_REPEATED};
+    struct place at_id = {"changes", index, "document_id", NOT_REPEATED};
+    struct place at_affected = {"changes", index, "affected_model", NOT_REPEATED};
+    struct place at_json = {"changes", index, "json", NOT_REPEATED};
+    struct place at_groups = {"changes", index, "groups", NOT_REPEATED};
+    struct command_change change = {.deleted = fields.deleted};
+    if (rule_name(error, place, fields.model, LIMIT_MODEL_LENGTH) != 0 ||
+        rule_text(error, at_id, fields.document_id, 1, LIMIT_DOCUMENT_ID_LENGTH) != 0 ||
+        rule_name(error, at_affected, fields.affected_model, LIMIT_MODEL_LENGTH) != 0 ||
+        check_json(decoding, at_json, &fields) != 0 ||
+        group_list_check(error, at_groups, &fields.groups, true, &change.groups) != 0) {
+        return 1;
+    }
+    change.model = bytes_of_view(fields.model);
+    change.document_id = bytes_of_view(fields.document_id);
+    change.affected_model = bytes_of_view(fields.affected_model);
+    change.json = bytes_of_view(fields.json);
+    command_change_put(list, &change);
+    return 0;
+}
+
+static int take_changes(const struct decoding *decoding, struct command_record *record)
+{
+    struct writer list = writer_of(decoding->scratch->list, sizeof decoding->scratch->list);
+    struct message message = message_of(decoding->payload);
+    struct field field;
+    record->change_count = 0;
+    while (message_next(&message, &field)) {
+        if (field.number != RECORD_CHANGES) {
+            continue;
+        }
+        if (take_change(decoding, record->change_count, field.bytes, &list) != 0) {
+            return 1;
+        }
+        record->change_count++;
+    }
+    CHECK(!list.failed); /* see the assertion in request.c */
+    record->changes =
+        bytes_of(decoding->scratch->list, (size_t)(list.at - decoding->scratch->list));
+    return 0;
+}
+
+struct record_fields {
+    struct view request_id;
+    size_t change_count;
+    uint64_t job_id;
+};
+
+static bool read_record(struct view payload, struct record_fields *fields)
+{
+    struct message message = message_of(payload);
+    struct field field;
+    while (message_next(&message, &field)) {
+        switch (field.number) {
+        case RECORD_REQUEST_ID:
+            fields->request_id = message_bytes(&message, &field);
+            break;
+        case RECORD_CHANGES:
+            fields->change_count++;
+            (void)message_bytes(&message, &field);
+            break;
+        case RECORD_JOB_ID:
+            fields->job_id = message_number(&message, &field);
+            break;
+        default:
+            break;
+        }
+    }
+    return !message.malformed;
+}
+
+static int check_record(const struct decoding *decoding, const struct record_fields *fields)
+{
+    struct request_error *error = decoding->error;
+    if (rule_request_id(error, fields->request_id) != 0) {
+        return 1;
+    }
+    if (fields->change_count == 0 || fields->change_count > LIMIT_CHANGES) {
+        return rule_refuse(error, place_of("changes"),
+                           "must be 1 to %d, found %zu; send several requests", LIMIT_CHANGES,
+                           fields->change_count);
+    }
+    if (decoding->payload.length > LIMIT_CHANGES_BYTES) {
+        return rule_refuse(error, place_of("changes"),
+                           "must be at most %d bytes in all, found %zu; send several requests",
+                           LIMIT_CHANGES_BYTES, decoding->payload.length);
+    }
+    return 0;
+}
+
+int decode_record_changes(struct decoding *decoding)
+{
+    struct record_fields fields = {.job_id = 0};
+    if (!read_record(decoding->payload, &fields)) {
+        return decoding_malformed(decoding);
+    }
+    decoding->scratch->command.kind = COMMAND_RECORD;
+    struct command_record *record = &decoding->scratch->command.record;
+    if (check_record(decoding, &fields) != 0 || take_changes(decoding, record) != 0) {
+        return 1;
+    }
+    record->caller = *decoding->caller;
+    memcpy(record->request_id, fields.request_id.bytes, sizeof record->request_id);
+    record->payload = (struct bytes){NULL, 0};
+    record->job_id = fields.job_id;
+    return 0;
+}
