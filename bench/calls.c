@@ -16,12 +16,14 @@ static uint64_t jobs[LIVE];
 static uint64_t *latencies;
 static size_t latency_count;
 
-static uint32_t setting(const char *name, uint32_t standard) {
+static uint32_t setting(const char *name, uint32_t standard)
+{
     const char *text = getenv(name);
     return text == NULL || atol(text) <= 0 ? standard : (uint32_t)atol(text);
 }
 
-_Noreturn static void stop(const struct activity_error *error, const char *what) {
+_Noreturn static void stop(const struct activity_error *error, const char *what)
+{
     (void)fprintf(stderr, "%s: %s %s\n", what, error->reason, error->message);
     server_kill(&server);
     scene_end(&scene);
@@ -31,7 +33,9 @@ _Noreturn static void stop(const struct activity_error *error, const char *what)
 enum work { WORK_CREATE, WORK_BATCH, WORK_UPDATE, WORK_GET };
 
 /* One request of its kind; `n` counts them. */
-static int submit(activity_window *window, enum work work, uint64_t n, uint64_t *seed, struct activity_error *error) {
+static int submit(activity_window *window, enum work work, uint64_t n, uint64_t *seed,
+                  struct activity_error *error)
+{
     static uint64_t ids[BATCH];
     static uint8_t percents[BATCH];
     uint64_t tag = measure_ns();
@@ -52,8 +56,9 @@ static int submit(activity_window *window, enum work work, uint64_t n, uint64_t 
         return activity_submit_batch_update(window, &request, &call, tag, error);
     }
     case WORK_UPDATE: {
-        const struct activity_update_request request = {
-            .job_id = jobs[random_next(seed) % LIVE], .set_percent = true, .percent = (uint32_t)(n % 100)};
+        const struct activity_update_request request = {.job_id = jobs[random_next(seed) % LIVE],
+                                                        .set_percent = true,
+                                                        .percent = (uint32_t)(n % 100)};
         return activity_submit_update(window, &request, &call, tag, error);
     }
     case WORK_GET:
@@ -63,7 +68,8 @@ static int submit(activity_window *window, enum work work, uint64_t n, uint64_t 
 }
 
 /* Keeps `in_flight` requests under way for some seconds, or until `most` were answered. Returns answers per second. */
-static double run(enum work work, size_t in_flight, uint32_t milliseconds, uint64_t most) {
+static double run(enum work work, size_t in_flight, uint32_t milliseconds, uint64_t most)
+{
     struct activity_error error;
     activity_window *window = activity_window_new(client, in_flight, &error);
     if (window == NULL) {
@@ -103,7 +109,9 @@ static double run(enum work work, size_t in_flight, uint32_t milliseconds, uint6
     return (double)answered / seconds;
 }
 
-static void measure(const char *name, enum work work, size_t in_flight, double per_answer, const char *unit) {
+static void measure(const char *name, enum work work, size_t in_flight, double per_answer,
+                    const char *unit)
+{
     struct series rates = {.count = 0};
     struct series middle = {.count = 0};
     struct series slow = {.count = 0};
@@ -119,15 +127,18 @@ static void measure(const char *name, enum work work, size_t in_flight, double p
     series_print(&slow, "    p99", "us");
 }
 
-int main(void) {
+int main(void)
+{
     latencies = malloc(LATENCIES * sizeof latencies[0]);
     scene_make(&scene);
     server_start(&server, &scene, NULL);
     client = client_of(&server, "worker", NULL, NULL, NULL);
-    (void)printf("one client, one server, one machine; median [least..most] of %u windows of %u s\n",
-                 setting("WINDOWS", 5), setting("SECONDS_PER_WINDOW", 2));
+    (void)printf(
+        "one client, one server, one machine; median [least..most] of %u windows of %u s\n",
+        setting("WINDOWS", 5), setting("SECONDS_PER_WINDOW", 2));
     double creates = run(WORK_CREATE, 256, 600000, LIVE);
-    (void)printf("%-44s %14.0f creates/s\n", "durable creates, 256 in flight, until 100,000", creates);
+    (void)printf("%-44s %14.0f creates/s\n", "durable creates, 256 in flight, until 100,000",
+                 creates);
     measure("durable batch updates, 1,000 each, 16 in flight", WORK_BATCH, 16, BATCH, "updates/s");
     measure("durable updates, 1 in flight", WORK_UPDATE, 1, 1, "calls/s");
     measure("durable updates, 64 in flight", WORK_UPDATE, 64, 1, "calls/s");

@@ -5,51 +5,59 @@
 #include <string.h>
 #include <time.h>
 
-uint64_t measure_ns(void) {
+uint64_t measure_ns(void)
+{
     struct timespec time;
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-void series_add(struct series *series, double value) {
+void series_add(struct series *series, double value)
+{
     if (series->count < sizeof series->values / sizeof series->values[0]) {
         series->values[series->count++] = value;
     }
 }
 
-static int by_value(const void *a, const void *b) {
+static int by_value(const void *a, const void *b)
+{
     double x = *(const double *)a;
     double y = *(const double *)b;
     return x < y ? -1 : x > y;
 }
 
-static struct series sorted(const struct series *series) {
+static struct series sorted(const struct series *series)
+{
     struct series copy = *series;
     qsort(copy.values, copy.count, sizeof copy.values[0], by_value);
     return copy;
 }
 
-double series_median(const struct series *series) {
+double series_median(const struct series *series)
+{
     struct series copy = sorted(series);
     return copy.count == 0 ? 0 : copy.values[copy.count / 2];
 }
 
-void series_print(const struct series *series, const char *name, const char *unit) {
+void series_print(const struct series *series, const char *name, const char *unit)
+{
     struct series copy = sorted(series);
     if (copy.count > 0) {
-        (void)printf("%-44s %14.0f [%.0f..%.0f] %s\n", name, copy.values[copy.count / 2], copy.values[0],
-                     copy.values[copy.count - 1], unit);
+        (void)printf("%-44s %14.0f [%.0f..%.0f] %s\n", name, copy.values[copy.count / 2],
+                     copy.values[0], copy.values[copy.count - 1], unit);
         (void)fflush(stdout);
     }
 }
 
-static int by_time(const void *a, const void *b) {
+static int by_time(const void *a, const void *b)
+{
     uint64_t x = *(const uint64_t *)a;
     uint64_t y = *(const uint64_t *)b;
     return x < y ? -1 : x > y;
 }
 
-uint64_t latency_at(uint64_t *nanoseconds, size_t count, double part) {
+uint64_t latency_at(uint64_t *nanoseconds, size_t count, double part)
+{
     if (count == 0) {
         return 0;
     }

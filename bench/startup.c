@@ -10,7 +10,8 @@
 static struct scene scene;
 static struct server server;
 
-static void create_all(uint64_t count) {
+static void create_all(uint64_t count)
+{
     struct activity_error error;
     struct activity_call_options call = ACTIVITY_CALL_OPTIONS_INIT;
     call.timeout_ms = 60000;
@@ -42,32 +43,37 @@ static void create_all(uint64_t count) {
     activity_client_free(client);
 }
 
-static double start_seconds(const char *const *flags) {
+static double start_seconds(const char *const *flags)
+{
     uint64_t began = measure_ns();
     server_start(&server, &scene, flags);
     return (double)(measure_ns() - began) / 1e9;
 }
 
-int main(void) {
+int main(void)
+{
     const char *text = getenv("ACTIVITIES");
     uint64_t count = text == NULL ? 1000000 : strtoull(text, NULL, 10);
     /* Nobody updates them here, so that they must not be killed for their silence. */
     static const char *const flags[] = {"--set", "kill_after_ms=1h", NULL};
     scene_make(&scene);
     (void)printf("%-44s %10.2f s\n", "start of an empty server", start_seconds(flags));
-    (void)printf("%-44s %10.0f MiB\n", "memory of an empty server", (double)server_memory(&server) / 1048576);
+    (void)printf("%-44s %10.0f MiB\n", "memory of an empty server",
+                 (double)server_memory(&server) / 1048576);
     uint64_t began = measure_ns();
     create_all(count);
     (void)printf("%-44s %10.0f creates/s\n", "durable creates, 512 in flight",
                  (double)count * 1e9 / (double)(measure_ns() - began));
-    (void)printf("%-44s %10.0f MiB\n", "memory at that many live activities", (double)server_memory(&server) / 1048576);
+    (void)printf("%-44s %10.0f MiB\n", "memory at that many live activities",
+                 (double)server_memory(&server) / 1048576);
     server_kill(&server);
     (void)printf("%-44s %10.2f s\n", "start after kill -9", start_seconds(flags));
     (void)printf("%-44s %10.0f MiB\n", "memory after it", (double)server_memory(&server) / 1048576);
     began = measure_ns();
     server_signal(&server, SIGTERM);
     int status = server_wait(&server);
-    (void)printf("%-44s %10.2f s\n", "clean stop, with its snapshot", (double)(measure_ns() - began) / 1e9);
+    (void)printf("%-44s %10.2f s\n", "clean stop, with its snapshot",
+                 (double)(measure_ns() - began) / 1e9);
     (void)printf("%-44s %10.2f s\n", "start after a clean stop", start_seconds(flags));
     (void)printf("%-44s %10.0f MiB\n", "memory after it", (double)server_memory(&server) / 1048576);
     server_kill(&server);

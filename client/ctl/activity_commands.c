@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool hex_id(const char *text, unsigned char id[ACTIVITY_REQUEST_ID_SIZE]) {
+static bool hex_id(const char *text, unsigned char id[ACTIVITY_REQUEST_ID_SIZE])
+{
     if (strlen(text) != (size_t)2 * ACTIVITY_REQUEST_ID_SIZE ||
         strspn(text, "0123456789abcdefABCDEF") != (size_t)2 * ACTIVITY_REQUEST_ID_SIZE) {
         return false;
@@ -28,7 +29,8 @@ struct create_arguments {
     struct activity_attribute attributes[ATTRIBUTES_MAX];
 };
 
-static int create_option(struct create_arguments *arguments, int option, char *value) {
+static int create_option(struct create_arguments *arguments, int option, char *value)
+{
     struct activity_create_request *request = &arguments->request;
     char *equals;
     switch (option) {
@@ -41,27 +43,35 @@ static int create_option(struct create_arguments *arguments, int option, char *v
     case 'a':
         equals = strchr(value, '=');
         if (equals == NULL || request->attribute_count == ATTRIBUTES_MAX) {
-            return ctl_usage("create", "--attribute %s: NAME=VALUE, at most %d times", value, ATTRIBUTES_MAX);
+            return ctl_usage("create", "--attribute %s: NAME=VALUE, at most %d times", value,
+                             ATTRIBUTES_MAX);
         }
         *equals = '\0';
-        arguments->attributes[request->attribute_count++] = (struct activity_attribute){value, equals + 1};
+        arguments->attributes[request->attribute_count++] =
+            (struct activity_attribute){value, equals + 1};
         return EXIT_OK;
     case 'p':
-        return input_job(value, &request->parent_job_id) ? EXIT_OK : ctl_usage("create", "--parent %s: no job id", value);
+        return input_job(value, &request->parent_job_id)
+                   ? EXIT_OK
+                   : ctl_usage("create", "--parent %s: no job id", value);
     case 'r':
-        return input_job(value, &request->retry_of_job_id) ? EXIT_OK
-                                                           : ctl_usage("create", "--retry-of %s: no job id", value);
+        return input_job(value, &request->retry_of_job_id)
+                   ? EXIT_OK
+                   : ctl_usage("create", "--retry-of %s: no job id", value);
     case 'i':
-        return hex_id(value, request->request_id) ? EXIT_OK : ctl_usage("create", "--request-id %s: 32 hex digits", value);
+        return hex_id(value, request->request_id)
+                   ? EXIT_OK
+                   : ctl_usage("create", "--request-id %s: 32 hex digits", value);
     default:
         return ctl_usage("create", "unknown option");
     }
 }
 
-int command_create(const struct settings *settings, int argc, char **argv) {
+int command_create(const struct settings *settings, int argc, char **argv)
+{
     static const struct option options[] = {
-        {"group", required_argument, NULL, 'g'},    {"attribute", required_argument, NULL, 'a'},
-        {"parent", required_argument, NULL, 'p'},   {"retry-of", required_argument, NULL, 'r'},
+        {"group", required_argument, NULL, 'g'},      {"attribute", required_argument, NULL, 'a'},
+        {"parent", required_argument, NULL, 'p'},     {"retry-of", required_argument, NULL, 'r'},
         {"request-id", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
     struct create_arguments arguments;
     memset(&arguments, 0, sizeof arguments);
@@ -108,11 +118,13 @@ struct update_arguments {
     char *content;
 };
 
-static int update_item(struct update_arguments *arguments, char *value) {
+static int update_item(struct update_arguments *arguments, char *value)
+{
     if (arguments->result.item_count == ITEMS_MAX) {
         return ctl_usage("update", "--item: at most %d", ITEMS_MAX);
     }
-    if (arguments->items == NULL && (arguments->items = calloc(ITEMS_MAX, sizeof arguments->items[0])) == NULL) {
+    if (arguments->items == NULL &&
+        (arguments->items = calloc(ITEMS_MAX, sizeof arguments->items[0])) == NULL) {
         return EXIT_FAILED;
     }
     char *equals = strchr(value, '=');
@@ -125,7 +137,8 @@ static int update_item(struct update_arguments *arguments, char *value) {
     return EXIT_OK;
 }
 
-static int update_option(struct update_arguments *arguments, int option, char *value) {
+static int update_option(struct update_arguments *arguments, int option, char *value)
+{
     char *colon;
     switch (option) {
     case 's':
@@ -158,7 +171,9 @@ static int update_option(struct update_arguments *arguments, int option, char *v
     }
 }
 
-static int update_call(const struct settings *settings, const struct activity_update_request *request) {
+static int update_call(const struct settings *settings,
+                       const struct activity_update_request *request)
+{
     activity_client *client = ctl_client(settings);
     if (client == NULL) {
         return EXIT_FAILED;
@@ -173,7 +188,8 @@ static int update_call(const struct settings *settings, const struct activity_up
     if (settings->json) {
         json_updated(&updated);
     } else {
-        (void)printf("%u %% %s\n", updated.percent, activity_disposition_name((int)updated.disposition));
+        (void)printf("%u %% %s\n", updated.percent,
+                     activity_disposition_name((int)updated.disposition));
     }
     switch (updated.disposition) {
     case ACTIVITY_APPLIED:
@@ -186,23 +202,24 @@ static int update_call(const struct settings *settings, const struct activity_up
     }
 }
 
-int command_update(const struct settings *settings, int argc, char **argv) {
-    static const struct option options[] = {{"status", required_argument, NULL, 's'},
-                                            {"item", required_argument, NULL, 'i'},
-                                            {"content", required_argument, NULL, 'c'},
-                                            {"content-type", required_argument, NULL, 't'},
-                                            {"fail", required_argument, NULL, 'f'},
-                                            {NULL, 0, NULL, 0}};
+int command_update(const struct settings *settings, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"status", required_argument, NULL, 's'},  {"item", required_argument, NULL, 'i'},
+        {"content", required_argument, NULL, 'c'}, {"content-type", required_argument, NULL, 't'},
+        {"fail", required_argument, NULL, 'f'},    {NULL, 0, NULL, 0}};
     struct update_arguments arguments = {.request = {0}};
     int code = EXIT_OK;
-    for (int option; code == EXIT_OK && (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int option;
+         code == EXIT_OK && (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         code = update_option(&arguments, option, optarg);
     }
     arguments.result.items = arguments.items;
     uint64_t percent = 0;
     if (code != EXIT_OK) {
         /* said already */
-    } else if (argc - optind < 1 || argc - optind > 2 || !input_job(argv[optind], &arguments.request.job_id)) {
+    } else if (argc - optind < 1 || argc - optind > 2 ||
+               !input_job(argv[optind], &arguments.request.job_id)) {
         code = ctl_usage("update", "a job id and perhaps a PERCENT are needed");
     } else if (argc - optind == 2 && !ctl_number(argv[optind + 1], 100, &percent)) {
         code = ctl_usage("update", "PERCENT %s: a whole number from 0 to 100", argv[optind + 1]);
@@ -217,7 +234,8 @@ int command_update(const struct settings *settings, int argc, char **argv) {
 }
 
 /* The job id that is the only argument; 0 after saying what is wrong. */
-static uint64_t only_job(const char *command, int argc, char **argv) {
+static uint64_t only_job(const char *command, int argc, char **argv)
+{
     uint64_t job_id = 0;
     if (argc - optind != 1 || !input_job(argv[optind], &job_id)) {
         (void)ctl_usage(command, "one job id is needed");
@@ -226,7 +244,8 @@ static uint64_t only_job(const char *command, int argc, char **argv) {
     return job_id;
 }
 
-int command_destroy(const struct settings *settings, int argc, char **argv) {
+int command_destroy(const struct settings *settings, int argc, char **argv)
+{
     static const struct option none[] = {{NULL, 0, NULL, 0}};
     if (getopt_long(argc, argv, "", none, NULL) != -1) {
         return ctl_usage("destroy", "unknown option");
@@ -244,18 +263,21 @@ int command_destroy(const struct settings *settings, int argc, char **argv) {
         return ctl_failed(&error);
     }
     if (settings->json) {
-        json_line((const struct json_pair[]){{"jobId", NULL, job_id},
-                                             {"disposition", activity_disposition_name((int)disposition), 0},
-                                             {NULL, NULL, 0}});
+        json_line((const struct json_pair[]){
+            {"jobId", NULL, job_id},
+            {"disposition", activity_disposition_name((int)disposition), 0},
+            {NULL, NULL, 0}});
     } else {
-        (void)puts(disposition == ACTIVITY_APPLIED ? "cancelled" : activity_disposition_name((int)disposition));
+        (void)puts(disposition == ACTIVITY_APPLIED ? "cancelled"
+                                                   : activity_disposition_name((int)disposition));
     }
     return disposition == ACTIVITY_APPLIED           ? EXIT_OK
            : disposition == ACTIVITY_IGNORED_UNKNOWN ? EXIT_NOT_FOUND
                                                      : EXIT_PRECONDITION;
 }
 
-int command_get(const struct settings *settings, int argc, char **argv) {
+int command_get(const struct settings *settings, int argc, char **argv)
+{
     static const struct option none[] = {{NULL, 0, NULL, 0}};
     if (getopt_long(argc, argv, "", none, NULL) != -1) {
         return ctl_usage("get", "unknown option");
@@ -277,17 +299,21 @@ int command_get(const struct settings *settings, int argc, char **argv) {
     return EXIT_OK;
 }
 
-static int write_content(const char *path, struct activity_bytes content) {
+static int write_content(const char *path, struct activity_bytes content)
+{
     FILE *file = fopen(path, "wb");
-    if (file == NULL || fwrite(content.data, 1, content.size, file) != content.size || fclose(file) != 0) {
+    if (file == NULL || fwrite(content.data, 1, content.size, file) != content.size ||
+        fclose(file) != 0) {
         (void)fprintf(stderr, "activityctl: %s: %s\n", path, strerror(errno));
         return EXIT_FAILED;
     }
     return EXIT_OK;
 }
 
-int command_result(const struct settings *settings, int argc, char **argv) {
-    static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
+int command_result(const struct settings *settings, int argc, char **argv)
+{
+    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
+                                            {NULL, 0, NULL, 0}};
     const char *output = NULL;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option != 'o') {
@@ -316,7 +342,8 @@ int command_result(const struct settings *settings, int argc, char **argv) {
     code = EXIT_OK;
     if (returned->state == ACTIVITY_RESULT_UNKNOWN) {
         code = EXIT_NOT_FOUND;
-    } else if (returned->state == ACTIVITY_RESULT_PENDING || returned->state == ACTIVITY_RESULT_EXPIRED) {
+    } else if (returned->state == ACTIVITY_RESULT_PENDING ||
+               returned->state == ACTIVITY_RESULT_EXPIRED) {
         code = EXIT_PRECONDITION;
     } else if (output != NULL) {
         code = write_content(output, returned->result.content);

@@ -2,7 +2,8 @@
 #include "client/ctl/ctl.h"
 #include "client/ctl/output.h"
 
-int command_health(const struct settings *settings, int argc, char **argv) {
+int command_health(const struct settings *settings, int argc, char **argv)
+{
     if (argc > 2) {
         return ctl_usage("health", "at most one SERVICE");
     }
@@ -23,14 +24,16 @@ int command_health(const struct settings *settings, int argc, char **argv) {
         json_line((const struct json_pair[]){
             {"status", status, 0}, {"explanation", health->explanation, 0}, {NULL, NULL, 0}});
     } else {
-        (void)printf("%s%s%s\n", status, health->explanation[0] == '\0' ? "" : ": ", health->explanation);
+        (void)printf("%s%s%s\n", status, health->explanation[0] == '\0' ? "" : ": ",
+                     health->explanation);
     }
     code = health->serving ? EXIT_OK : EXIT_FAILED;
     activity_result_free(result);
     return code;
 }
 
-int command_server_info(const struct settings *settings, int argc, char **argv) {
+int command_server_info(const struct settings *settings, int argc, char **argv)
+{
     (void)argv;
     if (argc > 1) {
         return ctl_usage("server-info", "no arguments are taken");
@@ -51,7 +54,8 @@ int command_server_info(const struct settings *settings, int argc, char **argv) 
     return EXIT_OK;
 }
 
-static void show_users(const struct settings *settings, const struct activity_users *users) {
+static void show_users(const struct settings *settings, const struct activity_users *users)
+{
     for (size_t i = 0; i < users->user_count; i++) {
         if (settings->json) {
             json_line((const struct json_pair[]){{"user", users->users[i].user, 0},
@@ -63,7 +67,8 @@ static void show_users(const struct settings *settings, const struct activity_us
     }
 }
 
-int command_users(const struct settings *settings, int argc, char **argv) {
+int command_users(const struct settings *settings, int argc, char **argv)
+{
     (void)argv;
     if (argc > 1) {
         return ctl_usage("users", "no arguments are taken");

@@ -27,24 +27,34 @@ struct batch {
     int code;
 };
 
-static void show_load(struct batch *batch, const struct load *load, const struct activity_batch *answer) {
+static void show_load(struct batch *batch, const struct load *load,
+                      const struct activity_batch *answer)
+{
     for (size_t i = 0; i < load->count; i++) {
         switch (answer->dispositions[i]) {
-        case ACTIVITY_APPLIED: batch->applied++; break;
-        case ACTIVITY_HEARTBEAT: batch->heartbeats++; break;
-        default: batch->ignored++; break;
+        case ACTIVITY_APPLIED:
+            batch->applied++;
+            break;
+        case ACTIVITY_HEARTBEAT:
+            batch->heartbeats++;
+            break;
+        default:
+            batch->ignored++;
+            break;
         }
         if (batch->settings->json) {
-            json_updated(&(struct activity_updated){.job_id = load->job_ids[i],
-                                                    .percent = answer->percents[i],
-                                                    .disposition = (enum activity_disposition)answer->dispositions[i]});
+            json_updated(&(struct activity_updated){
+                .job_id = load->job_ids[i],
+                .percent = answer->percents[i],
+                .disposition = (enum activity_disposition)answer->dispositions[i]});
         }
     }
     batch->done += load->count;
 }
 
 /* Takes one completion. False when nothing is in flight. */
-static bool take(struct batch *batch) {
+static bool take(struct batch *batch)
+{
     struct activity_completion completion;
     enum activity_next_outcome outcome = activity_next(batch->window, 1000, &completion);
     if (outcome != ACTIVITY_NEXT_DONE) {
@@ -62,7 +72,8 @@ static bool take(struct batch *batch) {
     return true;
 }
 
-static struct load *idle_load(struct batch *batch) {
+static struct load *idle_load(struct batch *batch)
+{
     for (;;) {
         for (size_t i = 0; i < IN_FLIGHT; i++) {
             if (!batch->loads[i].busy) {
@@ -73,10 +84,12 @@ static struct load *idle_load(struct batch *batch) {
     }
 }
 
-static void send_load(struct batch *batch, struct load *load) {
+static void send_load(struct batch *batch, struct load *load)
+{
     struct activity_error error;
     const struct activity_batch_request request = {load->job_ids, load->percents, load->count};
-    int code = activity_submit_batch_update(batch->window, &request, NULL, (uint64_t)(load - batch->loads), &error);
+    int code = activity_submit_batch_update(batch->window, &request, NULL,
+                                            (uint64_t)(load - batch->loads), &error);
     load->busy = code == ACTIVITY_OK;
     if (code != ACTIVITY_OK) {
         batch->code = ctl_failed(&error);
@@ -84,13 +97,15 @@ static void send_load(struct batch *batch, struct load *load) {
 }
 
 /* One line into the load. -1 after saying what is wrong. */
-static int read_update(const struct lines *lines, const json_t *object, struct load *load) {
+static int read_update(const struct lines *lines, const json_t *object, struct load *load)
+{
     const json_t *job = json_object_get(object, "jobId");
     const json_t *percent = json_object_get(object, "percent");
     if (!json_is_integer(job) || json_integer_value(job) < 1) {
         return lines_refuse(lines, "jobId", "a positive whole number is needed");
     }
-    if (!json_is_integer(percent) || json_integer_value(percent) < 0 || json_integer_value(percent) > 100) {
+    if (!json_is_integer(percent) || json_integer_value(percent) < 0 ||
+        json_integer_value(percent) > 100) {
         return lines_refuse(lines, "percent", "a whole number from 0 to 100 is needed");
     }
     load->job_ids[load->count] = (uint64_t)json_integer_value(job);
@@ -98,7 +113,8 @@ static int read_update(const struct lines *lines, const json_t *object, struct l
     return 0;
 }
 
-static void read_all(struct batch *batch) {
+static void read_all(struct batch *batch)
+{
     struct lines lines = {.file = stdin};
     struct load *load = idle_load(batch);
     json_t *object;
@@ -126,8 +142,10 @@ static void read_all(struct batch *batch) {
     lines_deinit(&lines);
 }
 
-int command_batch(const struct settings *settings, int argc, char **argv) {
-    static const struct option options[] = {{"size", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+int command_batch(const struct settings *settings, int argc, char **argv)
+{
+    static const struct option options[] = {{"size", required_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
     uint64_t size = SIZE_STANDARD;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option != 's' || !ctl_number(optarg, SIZE_MAX_UPDATES, &size) || size == 0) {
@@ -159,9 +177,9 @@ int command_batch(const struct settings *settings, int argc, char **argv) {
     activity_window_free(batch.window);
     activity_client_free(client);
     if (ready && !settings->json) {
-        (void)printf("%llu updates: %llu applied, %llu heartbeats, %llu ignored\n", (unsigned long long)batch.done,
-                     (unsigned long long)batch.applied, (unsigned long long)batch.heartbeats,
-                     (unsigned long long)batch.ignored);
+        (void)printf("%llu updates: %llu applied, %llu heartbeats, %llu ignored\n",
+                     (unsigned long long)batch.done, (unsigned long long)batch.applied,
+                     (unsigned long long)batch.heartbeats, (unsigned long long)batch.ignored);
     }
     return batch.code;
 }

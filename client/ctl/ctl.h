@@ -21,7 +21,7 @@ enum exit_code {
     EXIT_OVERLOADED = 8
 };
 
-#define CTL_GROUPS_MAX 64
+#define CTL_GROUPS_MAX  64
 #define CTL_SERVERS_MAX 16
 
 /* Who calls whom: from the profile, overridden by flags. */

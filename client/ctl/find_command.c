@@ -16,7 +16,8 @@ struct find_arguments {
     uint64_t jobs[JOBS_MAX];
 };
 
-static enum activity_state state_of(const char *text) {
+static enum activity_state state_of(const char *text)
+{
     for (int state = ACTIVITY_STATE_RUNNING; state <= ACTIVITY_STATE_KILLED; state++) {
         if (strcasecmp(text, activity_state_name(state)) == 0) {
             return (enum activity_state)state;
@@ -25,13 +26,22 @@ static enum activity_state state_of(const char *text) {
     return ACTIVITY_STATE_ANY;
 }
 
-static int find_option(struct find_arguments *arguments, int option, const char *value) {
+static int find_option(struct find_arguments *arguments, int option, const char *value)
+{
     struct activity_find_request *request = &arguments->request;
     switch (option) {
-    case 'a': request->activities = true; return EXIT_OK;
-    case 'c': request->model_changes = true; return EXIT_OK;
-    case 'e': request->model_changes_es = true; return EXIT_OK;
-    case 'o': request->observe = true; return EXIT_OK;
+    case 'a':
+        request->activities = true;
+        return EXIT_OK;
+    case 'c':
+        request->model_changes = true;
+        return EXIT_OK;
+    case 'e':
+        request->model_changes_es = true;
+        return EXIT_OK;
+    case 'o':
+        request->observe = true;
+        return EXIT_OK;
     case 't':
         if (request->type_count == TYPES_MAX) {
             return ctl_usage("find", "--type: at most %d", TYPES_MAX);
@@ -40,12 +50,14 @@ static int find_option(struct find_arguments *arguments, int option, const char 
         return EXIT_OK;
     case 's':
         if (request->state_count == STATES_MAX || state_of(value) == ACTIVITY_STATE_ANY) {
-            return ctl_usage("find", "--state %s: running, completed, failed, cancelled or killed", value);
+            return ctl_usage("find", "--state %s: running, completed, failed, cancelled or killed",
+                             value);
         }
         arguments->states[request->state_count++] = state_of(value);
         return EXIT_OK;
     case 'j':
-        if (request->job_id_count == JOBS_MAX || !input_job(value, &arguments->jobs[request->job_id_count])) {
+        if (request->job_id_count == JOBS_MAX ||
+            !input_job(value, &arguments->jobs[request->job_id_count])) {
             return ctl_usage("find", "--job %s: a job id, at most %d times", value, JOBS_MAX);
         }
         request->job_id_count++;
@@ -66,8 +78,10 @@ struct shown {
     size_t changes_es;
 };
 
-static void show_changes(const struct settings *settings, const char *title, const struct activity_model_change *changes,
-                         size_t count, size_t *shown, uint64_t now_ms) {
+static void show_changes(const struct settings *settings, const char *title,
+                         const struct activity_model_change *changes, size_t count, size_t *shown,
+                         uint64_t now_ms)
+{
     for (size_t i = 0; i < count; i++) {
         if (settings->json) {
             json_change(&changes[i]);
@@ -80,7 +94,9 @@ static void show_changes(const struct settings *settings, const char *title, con
     }
 }
 
-static void show_page(const struct settings *settings, const struct activity_page *page, struct shown *shown) {
+static void show_page(const struct settings *settings, const struct activity_page *page,
+                      struct shown *shown)
+{
     for (size_t i = 0; i < page->activity_count; i++) {
         if (settings->json) {
             json_activity(&page->activities[i]);
@@ -91,18 +107,25 @@ static void show_page(const struct settings *settings, const struct activity_pag
         }
         people_activity_row(&page->activities[i], page->time_ms);
     }
-    show_changes(settings, shown->activities > 0 ? "\nmodel changes" : "model changes", page->model_changes,
-                 page->model_change_count, &shown->changes, page->time_ms);
-    show_changes(settings, shown->activities + shown->changes > 0 ? "\nin Elasticsearch" : "in Elasticsearch",
-                 page->model_changes_es, page->model_change_es_count, &shown->changes_es, page->time_ms);
+    show_changes(settings, shown->activities > 0 ? "\nmodel changes" : "model changes",
+                 page->model_changes, page->model_change_count, &shown->changes, page->time_ms);
+    show_changes(settings,
+                 shown->activities + shown->changes > 0 ? "\nin Elasticsearch" : "in Elasticsearch",
+                 page->model_changes_es, page->model_change_es_count, &shown->changes_es,
+                 page->time_ms);
 }
 
-int command_find(const struct settings *settings, int argc, char **argv) {
-    static const struct option options[] = {
-        {"activities", no_argument, NULL, 'a'}, {"changes", no_argument, NULL, 'c'}, {"changes-es", no_argument, NULL, 'e'},
-        {"observe", no_argument, NULL, 'o'},    {"type", required_argument, NULL, 't'},
-        {"state", required_argument, NULL, 's'}, {"job", required_argument, NULL, 'j'},
-        {"since", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+int command_find(const struct settings *settings, int argc, char **argv)
+{
+    static const struct option options[] = {{"activities", no_argument, NULL, 'a'},
+                                            {"changes", no_argument, NULL, 'c'},
+                                            {"changes-es", no_argument, NULL, 'e'},
+                                            {"observe", no_argument, NULL, 'o'},
+                                            {"type", required_argument, NULL, 't'},
+                                            {"state", required_argument, NULL, 's'},
+                                            {"job", required_argument, NULL, 'j'},
+                                            {"since", required_argument, NULL, 'm'},
+                                            {NULL, 0, NULL, 0}};
     struct find_arguments arguments = {.request = {0}};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         int code = find_option(&arguments, option, optarg);
@@ -118,7 +141,8 @@ int command_find(const struct settings *settings, int argc, char **argv) {
     arguments.request.job_ids = arguments.jobs;
     activity_client *client = ctl_client(settings);
     struct activity_error error;
-    activity_finder *finder = client == NULL ? NULL : activity_finder_new(client, &arguments.request, NULL, &error);
+    activity_finder *finder =
+        client == NULL ? NULL : activity_finder_new(client, &arguments.request, NULL, &error);
     if (finder == NULL) {
         int failed = client == NULL ? EXIT_FAILED : ctl_failed(&error);
         activity_client_free(client);

@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* jansson builds and escapes; a NULL from it is lack of memory, which ends the program. */
-static json_t *must(json_t *value) {
+static json_t *must(json_t *value)
+{
     if (value == NULL) {
         (void)fprintf(stderr, "activityctl: out of memory\n");
         exit(1);
@@ -14,17 +15,25 @@ static json_t *must(json_t *value) {
     return value;
 }
 
-static json_t *text(const char *value) { return must(json_string(value == NULL ? "" : value)); }
+static json_t *text(const char *value)
+{
+    return must(json_string(value == NULL ? "" : value));
+}
 
-static json_t *number(uint64_t value) { return must(json_integer((json_int_t)value)); }
+static json_t *number(uint64_t value)
+{
+    return must(json_integer((json_int_t)value));
+}
 
-static void put(json_t *object, const char *name, json_t *value) {
+static void put(json_t *object, const char *name, json_t *value)
+{
     if (json_object_set_new(object, name, value) != 0) {
         (void)must(NULL);
     }
 }
 
-static void line(json_t *object) {
+static void line(json_t *object)
+{
     char *dump = json_dumps(object, JSON_COMPACT);
     if (dump == NULL) {
         (void)must(NULL);
@@ -35,16 +44,19 @@ static void line(json_t *object) {
 }
 
 /* An id prints as a number only if it is one exactly: canonical decimal, at most 2^53 - 1. */
-static json_t *document_id(const char *id) {
+static json_t *document_id(const char *id)
+{
     size_t length = strlen(id);
-    if (length == 0 || length > 16 || strspn(id, "0123456789") != length || (id[0] == '0' && length > 1)) {
+    if (length == 0 || length > 16 || strspn(id, "0123456789") != length ||
+        (id[0] == '0' && length > 1)) {
         return text(id);
     }
     unsigned long long value = strtoull(id, NULL, 10);
     return value <= (UINT64_C(1) << 53) - 1 ? number(value) : text(id);
 }
 
-void json_activity(const struct activity_info *info) {
+void json_activity(const struct activity_info *info)
+{
     json_t *object = must(json_object());
     put(object, "jobId", number(info->job_id));
     put(object, "type", text(info->type));
@@ -84,7 +96,8 @@ void json_activity(const struct activity_info *info) {
     line(object);
 }
 
-void json_change(const struct activity_model_change *change) {
+void json_change(const struct activity_model_change *change)
+{
     json_t *object = must(json_object());
     put(object, "model", text(change->model));
     put(object, "id", document_id(change->document_id));
@@ -104,11 +117,15 @@ void json_change(const struct activity_model_change *change) {
     line(object);
 }
 
-void json_result(uint64_t job_id, const struct activity_returned *returned) {
+void json_result(uint64_t job_id, const struct activity_returned *returned)
+{
     json_t *object = must(json_object());
     put(object, "jobId", number(job_id));
     put(object, "state", text(activity_result_state_name((int)returned->state)));
-    put(object, "outcome", text(returned->outcome == ACTIVITY_STATE_ANY ? "" : activity_state_name((int)returned->outcome)));
+    put(object, "outcome",
+        text(returned->outcome == ACTIVITY_STATE_ANY
+                 ? ""
+                 : activity_state_name((int)returned->outcome)));
     json_t *items = must(json_array());
     for (size_t i = 0; i < returned->result.item_count; i++) {
         const struct activity_result_item *from = &returned->result.items[i];
@@ -124,15 +141,17 @@ void json_result(uint64_t job_id, const struct activity_returned *returned) {
     put(object, "contentType", text(returned->result.content_type));
     put(object, "contentSize", number(returned->result.content.size));
     /* Content that is text travels along; anything else is fetched with --output. */
-    json_t *content = json_stringn(returned->result.content.data == NULL ? "" : returned->result.content.data,
-                                   returned->result.content.size);
+    json_t *content =
+        json_stringn(returned->result.content.data == NULL ? "" : returned->result.content.data,
+                     returned->result.content.size);
     if (content != NULL) {
         put(object, "content", content);
     }
     line(object);
 }
 
-void json_updated(const struct activity_updated *updated) {
+void json_updated(const struct activity_updated *updated)
+{
     json_line((const struct json_pair[]){
         {"jobId", NULL, updated->job_id},
         {"percent", NULL, updated->percent},
@@ -141,7 +160,8 @@ void json_updated(const struct activity_updated *updated) {
     });
 }
 
-void json_line(const struct json_pair *pairs) {
+void json_line(const struct json_pair *pairs)
+{
     json_t *object = must(json_object());
     for (; pairs->name != NULL; pairs++) {
         put(object, pairs->name, pairs->text == NULL ? number(pairs->number) : text(pairs->text));
@@ -149,7 +169,8 @@ void json_line(const struct json_pair *pairs) {
     line(object);
 }
 
-void json_server_info(const struct activity_server_info *info) {
+void json_server_info(const struct activity_server_info *info)
+{
     char epoch[20];
     json_t *object = must(json_object());
     (void)snprintf(epoch, sizeof epoch, "%016llx", (unsigned long long)info->epoch);

@@ -11,7 +11,8 @@
 
 static const struct command commands[] = {
     {"create", "TYPE [TITLE]", "create an activity and print its job id",
-     "  --group GROUP          its members see it (up to 8 times; default: owner and creator only)\n"
+     "  --group GROUP          its members see it (up to 8 times; default: owner and creator "
+     "only)\n"
      "  --attribute NAME=VALUE anything worth knowing (up to 16 times)\n"
      "  --parent JOB           the job that it is a part of\n"
      "  --retry-of JOB         the job that it repeats\n"
@@ -29,8 +30,10 @@ static const struct command commands[] = {
      "  activityctl update 281474976710657 100 --content out.json --content-type application/json\n"
      "  activityctl update 281474976710657 --fail CODEC_MISSING:\"no such codec\"\n",
      command_update},
-    {"destroy", "JOB", "cancel a running job", "", "  activityctl destroy 281474976710657\n", command_destroy},
-    {"get", "JOB", "show one activity", "", "  activityctl get 281474976710657 --json\n", command_get},
+    {"destroy", "JOB", "cancel a running job", "", "  activityctl destroy 281474976710657\n",
+     command_destroy},
+    {"get", "JOB", "show one activity", "", "  activityctl get 281474976710657 --json\n",
+     command_get},
     {"find", "", "show activities, model changes and Elasticsearch changes",
      "  --activities           only activities (these three may be combined; default: all three)\n"
      "  --changes              only model changes\n"
@@ -43,41 +46,51 @@ static const struct command commands[] = {
      "  activityctl find\n  activityctl find --activities --state running --json\n", command_find},
     {"result", "JOB", "show what a job returned; its content goes to stdout or a file",
      "  --output FILE          write the content there\n",
-     "  activityctl result 281474976710657\n  activityctl result 281474976710657 --output out.json\n", command_result},
-    {"record", "MODEL ID AFFECTED_MODEL | -", "record changed documents (- reads one JSON object per line)",
+     "  activityctl result 281474976710657\n  activityctl result 281474976710657 --output "
+     "out.json\n",
+     command_result},
+    {"record", "MODEL ID AFFECTED_MODEL | -",
+     "record changed documents (- reads one JSON object per line)",
      "  --body FILE            the document's JSON for the index (- is stdin)\n"
      "  --deleted              the document was deleted\n"
-     "  --group GROUP          its members see the change; \"*\" is the whole tenant (up to 8 times)\n"
+     "  --group GROUP          its members see the change; \"*\" is the whole tenant (up to 8 "
+     "times)\n"
      "  --job JOB              a job to which the changes belong\n"
      "  --size N               changes per request when reading lines (500)\n",
      "  activityctl record mediacontainer 123 mediaContainer --group '*'\n"
-     "  echo '{\"model\":\"asset\",\"id\":7,\"affectedModel\":\"Asset\",\"groups\":[\"*\"],\"json\":{\"a\":1}}' |\n"
+     "  echo "
+     "'{\"model\":\"asset\",\"id\":7,\"affectedModel\":\"Asset\",\"groups\":[\"*\"],\"json\":{"
+     "\"a\":1}}' |\n"
      "      activityctl record -\n",
      command_record},
-    {"pipe", "[FILE]", "copy FILE or stdin to stdout as an activity whose percent follows the bytes",
+    {"pipe", "[FILE]",
+     "copy FILE or stdin to stdout as an activity whose percent follows the bytes",
      "  --title TITLE          default: the file's name\n"
      "  --type TYPE            default: upload\n"
      "  --total BYTES          the size to reckon with when reading stdin\n"
      "  --group GROUP          its members see it (up to 8 times)\n"
      "  --quiet                no progress bar\n",
      "  activityctl pipe film.mov >/srv/incoming/film.mov\n"
-     "  tar c album | activityctl pipe --title album --total 120000000 | ssh archive 'cat >album.tar'\n",
+     "  tar c album | activityctl pipe --title album --total 120000000 | ssh archive 'cat "
+     ">album.tar'\n",
      command_pipe},
     {"batch", "-", "update many jobs: one JSON object per line, {\"jobId\":1,\"percent\":50}",
      "  --size N               updates per request (1,000; at most 65,536)\n",
      "  activityctl batch - <updates.ndjson\n", command_batch},
-    {"health", "[SERVICE]", "ask whether calls are served", "", "  activityctl health\n", command_health},
+    {"health", "[SERVICE]", "ask whether calls are served", "", "  activityctl health\n",
+     command_health},
     {"server-info", "", "show version, limits, certificates and position of the server", "",
      "  activityctl server-info --json\n", command_server_info},
-    {"users", "", "list the users that were present in the last 90 s (needs admin)", "", "  activityctl users\n",
-     command_users},
+    {"users", "", "list the users that were present in the last 90 s (needs admin)", "",
+     "  activityctl users\n", command_users},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static const char general_options[] =
     "Options of every command:\n"
     "  --json                 output for machines\n"
-    "  --profile FILE         default: $ACTIVITYCTL_PROFILE, ./.data/activityctl.conf, ~/.config/activityctl.conf\n"
+    "  --profile FILE         default: $ACTIVITYCTL_PROFILE, ./.data/activityctl.conf, "
+    "~/.config/activityctl.conf\n"
     "  --server URL           tls+tcp://host:port (repeatable: the first that answers is used)\n"
     "  --ca, --cert, --key FILE   whom to trust, and who you are (PEM)\n"
     "  --server-name NAME     the name in the server's certificate, if not the URL's host\n"
@@ -85,7 +98,8 @@ static const char general_options[] =
     "  --user-group GROUP     a security group of the user (up to 64 times)\n"
     "  --timeout MS           how long one call may take (10,000)\n";
 
-static const struct command *command_find_row(const char *name) {
+static const struct command *command_find_row(const char *name)
+{
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(commands[i].name, name) == 0) {
             return &commands[i];
@@ -94,51 +108,61 @@ static const struct command *command_find_row(const char *name) {
     return NULL;
 }
 
-static void help_all(FILE *to) {
-    (void)fprintf(to, "activityctl %s: the command line of activityd\n\n"
-                      "Usage: activityctl [options] COMMAND [arguments]\n\nCommands (activityctl COMMAND --help tells more):\n",
+static void help_all(FILE *to)
+{
+    (void)fprintf(to,
+                  "activityctl %s: the command line of activityd\n\n"
+                  "Usage: activityctl [options] COMMAND [arguments]\n\nCommands (activityctl "
+                  "COMMAND --help tells more):\n",
                   activity_version());
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         (void)fprintf(to, "  %-12s %s\n", commands[i].name, commands[i].summary);
     }
-    (void)fprintf(to, "\n%s\n"
-                      "Exit codes: 0 ok, 1 failure, 2 usage, 3 cannot connect, 4 denied, 5 not found,\n"
-                      "            6 precondition, 7 deadline, 8 overloaded\n",
+    (void)fprintf(to,
+                  "\n%s\n"
+                  "Exit codes: 0 ok, 1 failure, 2 usage, 3 cannot connect, 4 denied, 5 not found,\n"
+                  "            6 precondition, 7 deadline, 8 overloaded\n",
                   general_options);
 }
 
-static void help_command(FILE *to, const struct command *command) {
-    (void)fprintf(to, "Usage: activityctl %s %s\n\n%s.\n\n", command->name, command->usage, command->summary);
+static void help_command(FILE *to, const struct command *command)
+{
+    (void)fprintf(to, "Usage: activityctl %s %s\n\n%s.\n\n", command->name, command->usage,
+                  command->summary);
     if (command->options[0] != '\0') {
         (void)fprintf(to, "Options:\n%s\n", command->options);
     }
     (void)fprintf(to, "%s\nExamples:\n%s", general_options, command->examples);
 }
 
-int ctl_usage(const char *command, const char *format, ...) {
+int ctl_usage(const char *command, const char *format, ...)
+{
     char text[512];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     const struct command *row = command_find_row(command);
-    (void)fprintf(stderr, "activityctl: %s\nUsage: activityctl %s %s (--help tells more)\n", text, command,
-                  row == NULL ? "" : row->usage);
+    (void)fprintf(stderr, "activityctl: %s\nUsage: activityctl %s %s (--help tells more)\n", text,
+                  command, row == NULL ? "" : row->usage);
     return EXIT_USAGE;
 }
 
-bool ctl_number(const char *text, uint64_t most, uint64_t *number) {
+bool ctl_number(const char *text, uint64_t most, uint64_t *number)
+{
     char *end = NULL;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] < '0' || text[0] > '9' || value > most) {
+    if (errno != 0 || end == text || *end != '\0' || text[0] < '0' || text[0] > '9' ||
+        value > most) {
         return false;
     }
     *number = value;
     return true;
 }
 
-activity_client *ctl_client(const struct settings *settings) {
+activity_client *ctl_client(const struct settings *settings)
+{
     struct activity_options options = ACTIVITY_OPTIONS_INIT;
     struct activity_error error;
     options.servers = settings->servers;
@@ -153,8 +177,10 @@ activity_client *ctl_client(const struct settings *settings) {
     options.group_count = settings->group_count;
     options.timeout_ms = settings->timeout_ms;
     if (settings->server_count == 0) {
-        (void)fprintf(stderr, "activityctl: no server is named: give --server URL or a profile with a line\n"
-                              "    server = \"tls+tcp://host:port\"   (`make run` writes one to .data/activityctl.conf)\n");
+        (void)fprintf(
+            stderr, "activityctl: no server is named: give --server URL or a profile with a line\n"
+                    "    server = \"tls+tcp://host:port\"   (`make run` writes one to "
+                    ".data/activityctl.conf)\n");
         return NULL;
     }
     activity_client *client = activity_client_new(&options, &error);
@@ -164,12 +190,15 @@ activity_client *ctl_client(const struct settings *settings) {
     return client;
 }
 
-int ctl_failed(const struct activity_error *error) {
+int ctl_failed(const struct activity_error *error)
+{
     (void)fprintf(stderr, "activityctl: %s%s%s: %s\n", activity_code_name((int)error->code),
                   error->reason[0] != '\0' ? " " : "", error->reason, error->message);
     static const unsigned char none[ACTIVITY_REQUEST_ID_SIZE];
-    if (error->code == ACTIVITY_DEADLINE_EXCEEDED && memcmp(error->request_id, none, sizeof none) != 0) {
-        (void)fprintf(stderr, "    it may have been executed; to make sure, repeat it with --request-id ");
+    if (error->code == ACTIVITY_DEADLINE_EXCEEDED &&
+        memcmp(error->request_id, none, sizeof none) != 0) {
+        (void)fprintf(stderr,
+                      "    it may have been executed; to make sure, repeat it with --request-id ");
         for (size_t i = 0; i < sizeof none; i++) {
             (void)fprintf(stderr, "%02x", error->request_id[i]);
         }
@@ -218,13 +247,20 @@ static const struct {
     enum general_option option;
     bool takes_value;
 } general[] = {
-    {"--json", OPTION_JSON, false},          {"--profile", OPTION_PROFILE, true},
-    {"--server", OPTION_SERVER, true},       {"--ca", OPTION_CA, true},
-    {"--cert", OPTION_CERT, true},           {"--key", OPTION_KEY, true},
-    {"--server-name", OPTION_SERVER_NAME, true}, {"--tenant", OPTION_TENANT, true},
-    {"--user", OPTION_USER, true},           {"--user-group", OPTION_USER_GROUP, true},
-    {"--timeout", OPTION_TIMEOUT, true},     {"--help", OPTION_HELP, false},
-    {"-h", OPTION_HELP, false},              {"--version", OPTION_VERSION, false},
+    {"--json", OPTION_JSON, false},
+    {"--profile", OPTION_PROFILE, true},
+    {"--server", OPTION_SERVER, true},
+    {"--ca", OPTION_CA, true},
+    {"--cert", OPTION_CERT, true},
+    {"--key", OPTION_KEY, true},
+    {"--server-name", OPTION_SERVER_NAME, true},
+    {"--tenant", OPTION_TENANT, true},
+    {"--user", OPTION_USER, true},
+    {"--user-group", OPTION_USER_GROUP, true},
+    {"--timeout", OPTION_TIMEOUT, true},
+    {"--help", OPTION_HELP, false},
+    {"-h", OPTION_HELP, false},
+    {"--version", OPTION_VERSION, false},
 };
 
 struct parsed {
@@ -235,20 +271,41 @@ struct parsed {
 };
 
 /* One general option; false after saying what is wrong with it. */
-static bool take_general(struct parsed *parsed, enum general_option option, const char *value) {
+static bool take_general(struct parsed *parsed, enum general_option option, const char *value)
+{
     struct settings *flags = &parsed->flags;
     uint64_t number = 0;
     switch (option) {
-    case OPTION_JSON: flags->json = true; return true;
-    case OPTION_PROFILE: parsed->profile = value; return true;
-    case OPTION_CA: flags->ca = value; return true;
-    case OPTION_CERT: flags->cert = value; return true;
-    case OPTION_KEY: flags->key = value; return true;
-    case OPTION_SERVER_NAME: flags->server_name = value; return true;
-    case OPTION_TENANT: flags->tenant = value; return true;
-    case OPTION_USER: flags->user = value; return true;
-    case OPTION_HELP: parsed->help = true; return true;
-    case OPTION_VERSION: parsed->version = true; return true;
+    case OPTION_JSON:
+        flags->json = true;
+        return true;
+    case OPTION_PROFILE:
+        parsed->profile = value;
+        return true;
+    case OPTION_CA:
+        flags->ca = value;
+        return true;
+    case OPTION_CERT:
+        flags->cert = value;
+        return true;
+    case OPTION_KEY:
+        flags->key = value;
+        return true;
+    case OPTION_SERVER_NAME:
+        flags->server_name = value;
+        return true;
+    case OPTION_TENANT:
+        flags->tenant = value;
+        return true;
+    case OPTION_USER:
+        flags->user = value;
+        return true;
+    case OPTION_HELP:
+        parsed->help = true;
+        return true;
+    case OPTION_VERSION:
+        parsed->version = true;
+        return true;
     case OPTION_SERVER:
         if (flags->server_count == CTL_SERVERS_MAX) {
             (void)fprintf(stderr, "activityctl: more than %d servers\n", CTL_SERVERS_MAX);
@@ -265,7 +322,8 @@ static bool take_general(struct parsed *parsed, enum general_option option, cons
         return true;
     case OPTION_TIMEOUT:
         if (!ctl_number(value, 3600000, &number) || number == 0) {
-            (void)fprintf(stderr, "activityctl: --timeout %s: milliseconds, 1 to 3,600,000\n", value);
+            (void)fprintf(stderr, "activityctl: --timeout %s: milliseconds, 1 to 3,600,000\n",
+                          value);
             return false;
         }
         flags->timeout_ms = (uint32_t)number;
@@ -275,7 +333,8 @@ static bool take_general(struct parsed *parsed, enum general_option option, cons
 }
 
 /* Takes the general options out of argv, wherever they stand before "--"; the rest keeps its order. */
-static bool parse_general(struct parsed *parsed, int *argc, char **argv) {
+static bool parse_general(struct parsed *parsed, int *argc, char **argv)
+{
     int kept = 1;
     bool literal = false;
     for (int i = 1; i < *argc; i++) {
@@ -309,7 +368,8 @@ static bool parse_general(struct parsed *parsed, int *argc, char **argv) {
     return true;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct parsed parsed = {0};
     if (!parse_general(&parsed, &argc, argv)) {
         return EXIT_USAGE;
@@ -324,7 +384,9 @@ int main(int argc, char **argv) {
     }
     const struct command *command = command_find_row(argv[1]);
     if (command == NULL) {
-        (void)fprintf(stderr, "activityctl: there is no command '%s'; activityctl --help lists them\n", argv[1]);
+        (void)fprintf(stderr,
+                      "activityctl: there is no command '%s'; activityctl --help lists them\n",
+                      argv[1]);
         return EXIT_USAGE;
     }
     if (parsed.help) {

@@ -6,20 +6,23 @@
 #include <time.h>
 #include <unistd.h>
 
-bool people_lively(int descriptor) {
+bool people_lively(int descriptor)
+{
     const char *terminal = getenv("TERM");
     return isatty(descriptor) != 0 && (terminal == NULL || strcmp(terminal, "dumb") != 0);
 }
 
 /* https://no-color.org: any non-empty value switches colours off. */
-bool people_colour(int descriptor) {
+bool people_colour(int descriptor)
+{
     const char *no_color = getenv("NO_COLOR");
     return people_lively(descriptor) && (no_color == NULL || no_color[0] == '\0');
 }
 
 /* Foreign text cannot steer the terminal: what the service refuses at its border is escaped here all the same. Cuts at
  * `width` characters when it is not 0. */
-static void put_text(const char *text, size_t width) {
+static void put_text(const char *text, size_t width)
+{
     size_t shown = 0;
     for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
         bool begins = (*at & 0xC0) != 0x80;
@@ -38,7 +41,8 @@ static void put_text(const char *text, size_t width) {
     }
 }
 
-static const char *state_colour(enum activity_state state) {
+static const char *state_colour(enum activity_state state)
+{
     switch (state) {
     case ACTIVITY_STATE_RUNNING:
         return "\033[36m";
@@ -52,23 +56,28 @@ static const char *state_colour(enum activity_state state) {
     }
 }
 
-static void put_state(enum activity_state state) {
+static void put_state(enum activity_state state)
+{
     bool colour = people_colour(STDOUT_FILENO);
-    (void)printf("%s%-9s%s", colour ? state_colour(state) : "", activity_state_name((int)state), colour ? "\033[0m" : "");
+    (void)printf("%s%-9s%s", colour ? state_colour(state) : "", activity_state_name((int)state),
+                 colour ? "\033[0m" : "");
 }
 
-static void put_time(uint64_t ms) {
+static void put_time(uint64_t ms)
+{
     time_t seconds = (time_t)(ms / 1000);
     struct tm parts;
     char date[32];
-    if (localtime_r(&seconds, &parts) == NULL || strftime(date, sizeof date, "%F %T", &parts) == 0) {
+    if (localtime_r(&seconds, &parts) == NULL ||
+        strftime(date, sizeof date, "%F %T", &parts) == 0) {
         (void)printf("%llu ms", (unsigned long long)ms);
         return;
     }
     (void)printf("%s.%03u", date, (unsigned)(ms % 1000));
 }
 
-static void put_age(uint64_t then_ms, uint64_t now_ms) {
+static void put_age(uint64_t then_ms, uint64_t now_ms)
+{
     uint64_t seconds = now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
     char age[32];
     if (seconds < 120) {
@@ -81,7 +90,8 @@ static void put_age(uint64_t then_ms, uint64_t now_ms) {
     (void)printf("%8s", age);
 }
 
-void people_bar(unsigned percent, char *to, size_t size) {
+void people_bar(unsigned percent, char *to, size_t size)
+{
     char bar[21];
     unsigned full = (percent > 100 ? 100 : percent) / 5;
     memset(bar, '-', sizeof bar - 1);
@@ -90,7 +100,8 @@ void people_bar(unsigned percent, char *to, size_t size) {
     (void)snprintf(to, size, "[%s] %3u %%", bar, percent);
 }
 
-void people_bytes(uint64_t bytes, char *to, size_t size) {
+void people_bytes(uint64_t bytes, char *to, size_t size)
+{
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
     double value = (double)bytes;
     size_t unit = 0;
@@ -101,7 +112,8 @@ void people_bytes(uint64_t bytes, char *to, size_t size) {
     (void)snprintf(to, size, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
-static void field(const char *name, const char *value) {
+static void field(const char *name, const char *value)
+{
     if (value != NULL && value[0] != '\0') {
         (void)printf("%-12s ", name);
         put_text(value, 0);
@@ -109,7 +121,8 @@ static void field(const char *name, const char *value) {
     }
 }
 
-static void time_field(const char *name, uint64_t ms) {
+static void time_field(const char *name, uint64_t ms)
+{
     if (ms != 0) {
         (void)printf("%-12s ", name);
         put_time(ms);
@@ -117,13 +130,15 @@ static void time_field(const char *name, uint64_t ms) {
     }
 }
 
-static void job_field(const char *name, uint64_t job_id) {
+static void job_field(const char *name, uint64_t job_id)
+{
     if (job_id != 0) {
         (void)printf("%-12s %llu\n", name, (unsigned long long)job_id);
     }
 }
 
-void people_activity(const struct activity_info *info) {
+void people_activity(const struct activity_info *info)
+{
     char bar[64];
     people_bar(info->percent, bar, sizeof bar);
     job_field("job", info->job_id);
@@ -152,11 +167,14 @@ void people_activity(const struct activity_info *info) {
     }
 }
 
-void people_activities_head(void) {
-    (void)printf("%-17s %-14s %-9s %-28s %8s  %s\n", "JOB", "TYPE", "STATE", "PROGRESS", "UPDATED", "TITLE");
+void people_activities_head(void)
+{
+    (void)printf("%-17s %-14s %-9s %-28s %8s  %s\n", "JOB", "TYPE", "STATE", "PROGRESS", "UPDATED",
+                 "TITLE");
 }
 
-void people_activity_row(const struct activity_info *info, uint64_t now_ms) {
+void people_activity_row(const struct activity_info *info, uint64_t now_ms)
+{
     char bar[64];
     people_bar(info->percent, bar, sizeof bar);
     (void)printf("%-17llu ", (unsigned long long)info->job_id);
@@ -175,11 +193,14 @@ void people_activity_row(const struct activity_info *info, uint64_t now_ms) {
     (void)putchar('\n');
 }
 
-void people_changes_head(const char *title) {
-    (void)printf("%s\n%-24s %-20s %-20s %8s  %s\n", title, "MODEL", "ID", "AFFECTED MODEL", "UPDATED", "TIME RANGE");
+void people_changes_head(const char *title)
+{
+    (void)printf("%s\n%-24s %-20s %-20s %8s  %s\n", title, "MODEL", "ID", "AFFECTED MODEL",
+                 "UPDATED", "TIME RANGE");
 }
 
-void people_change_row(const struct activity_model_change *change, uint64_t now_ms) {
+void people_change_row(const struct activity_model_change *change, uint64_t now_ms)
+{
     for (size_t i = 0; i < change->affected_model_count; i++) {
         const struct activity_affected_model *affected = &change->affected_models[i];
         put_text(i == 0 ? change->model : "", 24);
@@ -195,7 +216,8 @@ void people_change_row(const struct activity_model_change *change, uint64_t now_
     }
 }
 
-void people_result(const struct activity_returned *returned) {
+void people_result(const struct activity_returned *returned)
+{
     field("result", activity_result_state_name((int)returned->state));
     if (returned->outcome != ACTIVITY_STATE_ANY) {
         field("outcome", activity_state_name((int)returned->outcome));
@@ -224,7 +246,8 @@ void people_result(const struct activity_returned *returned) {
     }
 }
 
-void people_server_info(const struct activity_server_info *info) {
+void people_server_info(const struct activity_server_info *info)
+{
     field("version", info->version);
     field("you are", info->principal);
     (void)printf("%-12s %016llx\n", "epoch", (unsigned long long)info->epoch);
@@ -248,11 +271,13 @@ void people_server_info(const struct activity_server_info *info) {
     }
     (void)printf("limits\n");
     for (size_t i = 0; i < info->limit_count; i++) {
-        (void)printf("  %-24s %llu\n", info->limits[i].name, (unsigned long long)info->limits[i].value);
+        (void)printf("  %-24s %llu\n", info->limits[i].name,
+                     (unsigned long long)info->limits[i].value);
     }
 }
 
-void people_user_row(const struct activity_user *user) {
+void people_user_row(const struct activity_user *user)
+{
     put_text(user->user, 32);
     (void)putchar(' ');
     put_time(user->last_seen_ms);

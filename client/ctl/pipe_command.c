@@ -12,11 +12,20 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GROUPS_MAX = 8, BUFFER_BYTES = 256 * 1024, UPDATE_EVERY_MS = 250, BEAT_EVERY_MS = 10000, IN_FLIGHT = 4 };
+enum {
+    GROUPS_MAX = 8,
+    BUFFER_BYTES = 256 * 1024,
+    UPDATE_EVERY_MS = 250,
+    BEAT_EVERY_MS = 10000,
+    IN_FLIGHT = 4
+};
 
 static volatile sig_atomic_t interrupted;
 
-static void interrupt(int number) { interrupted = number; }
+static void interrupt(int number)
+{
+    interrupted = number;
+}
 
 struct pipe {
     const struct settings *settings;
@@ -31,14 +40,16 @@ struct pipe {
     bool unwanted; /* cancelled or killed: nobody waits for it, but the copy goes on */
 };
 
-static uint64_t now_ms(void) {
+static uint64_t now_ms(void)
+{
     struct timespec time;
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
 /* 100 % is kept for the end: it would complete the job. */
-static unsigned percent_now(const struct pipe *pipe) {
+static unsigned percent_now(const struct pipe *pipe)
+{
     if (pipe->total == 0) {
         return 0;
     }
@@ -46,7 +57,8 @@ static unsigned percent_now(const struct pipe *pipe) {
     return percent > 99 ? 99 : (unsigned)percent;
 }
 
-static void show_bar(struct pipe *pipe, unsigned percent, const char *end) {
+static void show_bar(struct pipe *pipe, unsigned percent, const char *end)
+{
     char bar[64];
     char copied[32];
     char rate[32];
@@ -54,23 +66,28 @@ static void show_bar(struct pipe *pipe, unsigned percent, const char *end) {
     people_bar(percent, bar, sizeof bar);
     people_bytes(pipe->copied, copied, sizeof copied);
     people_bytes(pipe->copied * 1000 / (elapsed == 0 ? 1 : elapsed), rate, sizeof rate);
-    (void)fprintf(stderr, "\r%s  %s  %s/s  job %llu\033[K%s", bar, copied, rate, (unsigned long long)pipe->job_id, end);
+    (void)fprintf(stderr, "\r%s  %s  %s/s  job %llu\033[K%s", bar, copied, rate,
+                  (unsigned long long)pipe->job_id, end);
 }
 
-static void take_answers(struct pipe *pipe, uint32_t wait_ms) {
+static void take_answers(struct pipe *pipe, uint32_t wait_ms)
+{
     struct activity_completion completion;
     while (activity_next(pipe->window, wait_ms, &completion) == ACTIVITY_NEXT_DONE) {
         const struct activity_updated *updated = activity_result_updated(completion.result);
-        if (updated != NULL && updated->disposition >= ACTIVITY_IGNORED_UNKNOWN && !pipe->unwanted) {
+        if (updated != NULL && updated->disposition >= ACTIVITY_IGNORED_UNKNOWN &&
+            !pipe->unwanted) {
             pipe->unwanted = true;
-            (void)fprintf(stderr, "%sactivityctl: the activity is %s; the copy goes on\n", pipe->bar ? "\n" : "",
+            (void)fprintf(stderr, "%sactivityctl: the activity is %s; the copy goes on\n",
+                          pipe->bar ? "\n" : "",
                           activity_disposition_name((int)updated->disposition));
         }
         activity_result_free(completion.result);
     }
 }
 
-static void progress(struct pipe *pipe) {
+static void progress(struct pipe *pipe)
+{
     uint64_t now = now_ms();
     unsigned percent = percent_now(pipe);
     if (pipe->bar && now - pipe->shown_ms >= 100) {
@@ -93,7 +110,8 @@ static void progress(struct pipe *pipe) {
     }
 }
 
-static bool write_all(int to, const char *bytes, size_t length) {
+static bool write_all(int to, const char *bytes, size_t length)
+{
     while (length > 0) {
         ssize_t written = write(to, bytes, length);
         if (written < 0 && errno != EINTR) {
@@ -110,7 +128,8 @@ static bool write_all(int to, const char *bytes, size_t length) {
 }
 
 /* Copies everything. NULL, or why it ended early. */
-static const char *copy(struct pipe *pipe, int from, const char **code) {
+static const char *copy(struct pipe *pipe, int from, const char **code)
+{
     static char buffer[BUFFER_BYTES];
     for (;;) {
         if (interrupted != 0) {
@@ -138,13 +157,16 @@ static const char *copy(struct pipe *pipe, int from, const char **code) {
 }
 
 /* The last update, which carries the result or the failure. */
-static int finish(struct pipe *pipe, const char *name, const char *failed_code, const char *failed) {
+static int finish(struct pipe *pipe, const char *name, const char *failed_code, const char *failed)
+{
     struct activity_error error;
     struct activity_updated updated;
     char content[64];
     (void)snprintf(content, sizeof content, "{\"bytes\":%llu}", (unsigned long long)pipe->copied);
     const struct activity_result_item item = {.id = name};
-    const struct activity_job_result result = {.items = &item, .item_count = 1, .content = {content, strlen(content)},
+    const struct activity_job_result result = {.items = &item,
+                                               .item_count = 1,
+                                               .content = {content, strlen(content)},
                                                .content_type = "application/json"};
     const struct activity_failure failure = {failed_code, failed};
     struct activity_update_request request = {.job_id = pipe->job_id};
@@ -164,7 +186,8 @@ static int finish(struct pipe *pipe, const char *name, const char *failed_code, 
         return EXIT_FAILED;
     }
     if (code != ACTIVITY_OK) {
-        (void)fprintf(stderr, "activityctl: the copy is complete, but the activity could not be told so\n");
+        (void)fprintf(stderr,
+                      "activityctl: the copy is complete, but the activity could not be told so\n");
         return ctl_failed(&error);
     }
     return updated.disposition == ACTIVITY_APPLIED ? EXIT_OK : EXIT_PRECONDITION;
@@ -177,14 +200,22 @@ struct pipe_arguments {
     bool quiet;
 };
 
-static int pipe_option(struct pipe_arguments *arguments, int option, const char *value) {
+static int pipe_option(struct pipe_arguments *arguments, int option, const char *value)
+{
     switch (option) {
-    case 't': arguments->create.title = value; return EXIT_OK;
-    case 'y': arguments->create.type = value; return EXIT_OK;
-    case 'q': arguments->quiet = true; return EXIT_OK;
+    case 't':
+        arguments->create.title = value;
+        return EXIT_OK;
+    case 'y':
+        arguments->create.type = value;
+        return EXIT_OK;
+    case 'q':
+        arguments->quiet = true;
+        return EXIT_OK;
     case 'n':
-        return ctl_number(value, UINT64_MAX / 100, &arguments->total) ? EXIT_OK
-                                                                      : ctl_usage("pipe", "--total %s: bytes", value);
+        return ctl_number(value, UINT64_MAX / 100, &arguments->total)
+                   ? EXIT_OK
+                   : ctl_usage("pipe", "--total %s: bytes", value);
     case 'g':
         if (arguments->create.group_count == GROUPS_MAX) {
             return ctl_usage("pipe", "--group: at most %d", GROUPS_MAX);
@@ -196,8 +227,11 @@ static int pipe_option(struct pipe_arguments *arguments, int option, const char 
     }
 }
 
-static int pipe_run(struct pipe *pipe, struct pipe_arguments *arguments, const char *path, int from) {
-    const char *name = path == NULL ? "stdin" : strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
+static int pipe_run(struct pipe *pipe, struct pipe_arguments *arguments, const char *path, int from)
+{
+    const char *name = path == NULL                 ? "stdin"
+                       : strrchr(path, '/') == NULL ? path
+                                                    : strrchr(path, '/') + 1;
     struct activity_created created;
     struct activity_error error;
     arguments->create.groups = arguments->groups;
@@ -221,10 +255,12 @@ static int pipe_run(struct pipe *pipe, struct pipe_arguments *arguments, const c
     return finish(pipe, name, failed_code, failed);
 }
 
-int command_pipe(const struct settings *settings, int argc, char **argv) {
-    static const struct option options[] = {{"title", required_argument, NULL, 't'}, {"type", required_argument, NULL, 'y'},
-                                            {"total", required_argument, NULL, 'n'}, {"group", required_argument, NULL, 'g'},
-                                            {"quiet", no_argument, NULL, 'q'},       {NULL, 0, NULL, 0}};
+int command_pipe(const struct settings *settings, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"title", required_argument, NULL, 't'}, {"type", required_argument, NULL, 'y'},
+        {"total", required_argument, NULL, 'n'}, {"group", required_argument, NULL, 'g'},
+        {"quiet", no_argument, NULL, 'q'},       {NULL, 0, NULL, 0}};
     struct pipe_arguments arguments = {.create = {.type = "upload"}};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         int code = pipe_option(&arguments, option, optarg);
@@ -242,11 +278,15 @@ int command_pipe(const struct settings *settings, int argc, char **argv) {
     int from = path == NULL ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     if (from < 0 || fstat(from, &status) != 0) {
-        (void)fprintf(stderr, "activityctl: %s: %s\n", path == NULL ? "stdin" : path, strerror(errno));
+        (void)fprintf(stderr, "activityctl: %s: %s\n", path == NULL ? "stdin" : path,
+                      strerror(errno));
         return EXIT_FAILED;
     }
-    struct pipe pipe = {.settings = settings, .bar = !arguments.quiet && people_lively(STDERR_FILENO)};
-    pipe.total = arguments.total != 0 ? arguments.total : S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
+    struct pipe pipe = {.settings = settings,
+                        .bar = !arguments.quiet && people_lively(STDERR_FILENO)};
+    pipe.total = arguments.total != 0      ? arguments.total
+                 : S_ISREG(status.st_mode) ? (uint64_t)status.st_size
+                                           : 0;
     pipe.client = ctl_client(settings);
     int code = pipe.client == NULL ? EXIT_FAILED : pipe_run(&pipe, &arguments, path, from);
     activity_client_free(pipe.client);

@@ -10,14 +10,18 @@ struct profile {
     cfg_t *file;
 };
 
-static void report(cfg_t *file, const char *format, va_list arguments) {
-    (void)fprintf(stderr, "activityctl: %s:%d: ", file->filename == NULL ? "profile" : file->filename, file->line);
+static void report(cfg_t *file, const char *format, va_list arguments)
+{
+    (void)fprintf(stderr,
+                  "activityctl: %s:%d: ", file->filename == NULL ? "profile" : file->filename,
+                  file->line);
     (void)vfprintf(stderr, format, arguments);
     (void)fputc('\n', stderr);
 }
 
 /* The file to read; NULL: none. *must says whether its absence is a mistake. */
-static const char *choose(const char *path, char *room, size_t size, bool *must) {
+static const char *choose(const char *path, char *room, size_t size, bool *must)
+{
     *must = true;
     if (path != NULL) {
         return path;
@@ -31,18 +35,21 @@ static const char *choose(const char *path, char *room, size_t size, bool *must)
         return ".data/activityctl.conf";
     }
     const char *home = getenv("HOME");
-    if (home != NULL && snprintf(room, size, "%s/.config/activityctl.conf", home) < (int)size && access(room, R_OK) == 0) {
+    if (home != NULL && snprintf(room, size, "%s/.config/activityctl.conf", home) < (int)size &&
+        access(room, R_OK) == 0) {
         return room;
     }
     return NULL;
 }
 
-static const char *text_of(cfg_t *file, const char *key) {
+static const char *text_of(cfg_t *file, const char *key)
+{
     const char *text = cfg_getstr(file, key);
     return text == NULL || text[0] == '\0' ? NULL : text;
 }
 
-static bool fill(cfg_t *file, const char *path, struct settings *settings) {
+static bool fill(cfg_t *file, const char *path, struct settings *settings)
+{
     const struct {
         const char *key;
         const char **list;
@@ -53,7 +60,8 @@ static bool fill(cfg_t *file, const char *path, struct settings *settings) {
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         unsigned size = cfg_size(file, lists[i].key);
         if (size > lists[i].most) {
-            (void)fprintf(stderr, "activityctl: %s: %s: more than %zu\n", path, lists[i].key, lists[i].most);
+            (void)fprintf(stderr, "activityctl: %s: %s: more than %zu\n", path, lists[i].key,
+                          lists[i].most);
             return false;
         }
         for (unsigned k = 0; k < size; k++) {
@@ -76,7 +84,8 @@ static bool fill(cfg_t *file, const char *path, struct settings *settings) {
     return true;
 }
 
-bool profile_load(const char *path, struct profile **profile, struct settings *settings) {
+bool profile_load(const char *path, struct profile **profile, struct settings *settings)
+{
     char room[1024];
     bool must;
     *profile = NULL;
@@ -107,14 +116,16 @@ bool profile_load(const char *path, struct profile **profile, struct settings *s
     return code == CFG_SUCCESS && fill(made->file, path, settings);
 }
 
-void profile_free(struct profile *profile) {
+void profile_free(struct profile *profile)
+{
     if (profile != NULL) {
         (void)cfg_free(profile->file);
         free(profile);
     }
 }
 
-void settings_override(struct settings *settings, const struct settings *flags) {
+void settings_override(struct settings *settings, const struct settings *flags)
+{
     if (flags->server_count > 0) {
         memcpy(settings->servers, flags->servers, sizeof flags->servers);
         settings->server_count = flags->server_count;
@@ -126,12 +137,9 @@ void settings_override(struct settings *settings, const struct settings *flags) 
     const struct {
         const char **to;
         const char *from;
-    } texts[] = {{&settings->ca, flags->ca},
-                 {&settings->cert, flags->cert},
-                 {&settings->key, flags->key},
-                 {&settings->server_name, flags->server_name},
-                 {&settings->tenant, flags->tenant},
-                 {&settings->user, flags->user}};
+    } texts[] = {{&settings->ca, flags->ca},         {&settings->cert, flags->cert},
+                 {&settings->key, flags->key},       {&settings->server_name, flags->server_name},
+                 {&settings->tenant, flags->tenant}, {&settings->user, flags->user}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (texts[i].from != NULL) {
             *texts[i].to = texts[i].from;

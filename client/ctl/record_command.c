@@ -18,8 +18,11 @@ struct record {
     uint64_t changes, requests;
 };
 
-static int send_changes(struct record *record, const struct activity_document_change *changes, size_t count) {
-    const struct activity_record_request request = {.changes = changes, .change_count = count, .job_id = record->job_id};
+static int send_changes(struct record *record, const struct activity_document_change *changes,
+                        size_t count)
+{
+    const struct activity_record_request request = {
+        .changes = changes, .change_count = count, .job_id = record->job_id};
     struct activity_recorded recorded;
     struct activity_error error;
     if (activity_record_changes(record->client, &request, NULL, &recorded, &error) != ACTIVITY_OK) {
@@ -46,13 +49,16 @@ struct parsed_change {
     const char *groups[GROUPS_MAX];
 };
 
-static void parsed_deinit(struct parsed_change *parsed) {
+static void parsed_deinit(struct parsed_change *parsed)
+{
     json_decref(parsed->object);
     free(parsed->body);
     memset(parsed, 0, sizeof *parsed);
 }
 
-static int parse_groups(const struct lines *lines, struct parsed_change *parsed, struct activity_document_change *change) {
+static int parse_groups(const struct lines *lines, struct parsed_change *parsed,
+                        struct activity_document_change *change)
+{
     const json_t *groups = json_object_get(parsed->object, "groups");
     if (groups != NULL && (!json_is_array(groups) || json_array_size(groups) > GROUPS_MAX)) {
         return lines_refuse(lines, "groups", "an array of at most 8 names");
@@ -68,7 +74,9 @@ static int parse_groups(const struct lines *lines, struct parsed_change *parsed,
     return 0;
 }
 
-static int parse_change(const struct lines *lines, struct parsed_change *parsed, struct activity_document_change *change) {
+static int parse_change(const struct lines *lines, struct parsed_change *parsed,
+                        struct activity_document_change *change)
+{
     const json_t *id = json_object_get(parsed->object, "id");
     const json_t *body = json_object_get(parsed->object, "json");
     *change = (struct activity_document_change){
@@ -99,7 +107,8 @@ static int parse_change(const struct lines *lines, struct parsed_change *parsed,
     return parse_groups(lines, parsed, change);
 }
 
-static int record_lines(struct record *record) {
+static int record_lines(struct record *record)
+{
     struct lines lines = {.file = stdin};
     struct parsed_change *parsed = calloc(record->size, sizeof *parsed);
     struct activity_document_change *changes = calloc(record->size, sizeof *changes);
@@ -110,14 +119,16 @@ static int record_lines(struct record *record) {
     while (code == EXIT_OK && more == 1) {
         more = lines_next(&lines, &parsed[count].object);
         if (more == 1) {
-            code = parse_change(&lines, &parsed[count], &changes[count]) == 0 ? EXIT_OK : EXIT_USAGE;
+            code =
+                parse_change(&lines, &parsed[count], &changes[count]) == 0 ? EXIT_OK : EXIT_USAGE;
             bytes += changes[count].json.size + 1024;
             count++;
         } else if (more < 0) {
             code = EXIT_USAGE;
         }
         /* A request holds 860 KiB; a body 512. */
-        if (code == EXIT_OK && count > 0 && (more == 0 || count == record->size || bytes > (size_t)340 * 1024)) {
+        if (code == EXIT_OK && count > 0 &&
+            (more == 0 || count == record->size || bytes > (size_t)340 * 1024)) {
             code = send_changes(record, changes, count);
             for (size_t i = 0; i < count; i++) {
                 parsed_deinit(&parsed[i]);
@@ -142,7 +153,8 @@ struct record_arguments {
     char *body;
 };
 
-static int record_option(struct record_arguments *arguments, int option, const char *value) {
+static int record_option(struct record_arguments *arguments, int option, const char *value)
+{
     switch (option) {
     case 'b':
         free(arguments->body);
@@ -159,9 +171,12 @@ static int record_option(struct record_arguments *arguments, int option, const c
         arguments->groups[arguments->change.group_count++] = value;
         return EXIT_OK;
     case 'j':
-        return input_job(value, &arguments->record.job_id) ? EXIT_OK : ctl_usage("record", "--job %s: no job id", value);
+        return input_job(value, &arguments->record.job_id)
+                   ? EXIT_OK
+                   : ctl_usage("record", "--job %s: no job id", value);
     case 's':
-        return ctl_number(value, SIZE_MAX_CHANGES, &arguments->record.size) && arguments->record.size > 0
+        return ctl_number(value, SIZE_MAX_CHANGES, &arguments->record.size) &&
+                       arguments->record.size > 0
                    ? EXIT_OK
                    : ctl_usage("record", "--size: changes per request, 1 to %d", SIZE_MAX_CHANGES);
     default:
@@ -169,7 +184,8 @@ static int record_option(struct record_arguments *arguments, int option, const c
     }
 }
 
-static int record_run(struct record_arguments *arguments, int argc, char **argv) {
+static int record_run(struct record_arguments *arguments, int argc, char **argv)
+{
     bool lines = argc - optind == 1 && strcmp(argv[optind], "-") == 0;
     if (!lines && argc - optind != 3) {
         return ctl_usage("record", "MODEL, ID and AFFECTED_MODEL are needed, or - to read lines");
@@ -192,19 +208,23 @@ static int record_run(struct record_arguments *arguments, int argc, char **argv)
     activity_client_free(record->client);
     if (!record->settings->json && record->requests > 0) {
         (void)printf("%llu %s recorded in %llu %s\n", (unsigned long long)record->changes,
-                     record->changes == 1 ? "change" : "changes", (unsigned long long)record->requests,
+                     record->changes == 1 ? "change" : "changes",
+                     (unsigned long long)record->requests,
                      record->requests == 1 ? "request" : "requests");
     }
     return code;
 }
 
-int command_record(const struct settings *settings, int argc, char **argv) {
-    static const struct option options[] = {{"body", required_argument, NULL, 'b'},  {"deleted", no_argument, NULL, 'd'},
-                                            {"group", required_argument, NULL, 'g'}, {"job", required_argument, NULL, 'j'},
-                                            {"size", required_argument, NULL, 's'},  {NULL, 0, NULL, 0}};
+int command_record(const struct settings *settings, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"body", required_argument, NULL, 'b'},  {"deleted", no_argument, NULL, 'd'},
+        {"group", required_argument, NULL, 'g'}, {"job", required_argument, NULL, 'j'},
+        {"size", required_argument, NULL, 's'},  {NULL, 0, NULL, 0}};
     struct record_arguments arguments = {.record = {.settings = settings, .size = SIZE_STANDARD}};
     int code = EXIT_OK;
-    for (int option; code == EXIT_OK && (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int option;
+         code == EXIT_OK && (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         code = record_option(&arguments, option, optarg);
     }
     if (code == EXIT_OK) {

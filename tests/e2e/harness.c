@@ -17,11 +17,12 @@
 #include <unistd.h>
 
 #define START_SECONDS 60
-#define FLAGS_MAX 48
+#define FLAGS_MAX     48
 
 static const char *const cast[] = {"worker", "gateway", "boss", "root", "stranger"};
 
-_Noreturn __attribute__((format(printf, 1, 2))) static void give_up(const char *format, ...) {
+_Noreturn __attribute__((format(printf, 1, 2))) static void give_up(const char *format, ...)
+{
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
@@ -33,7 +34,8 @@ _Noreturn __attribute__((format(printf, 1, 2))) static void give_up(const char *
 
 /* ---- The scene ---- */
 
-static void run_script(char *const *words) {
+static void run_script(char *const *words)
+{
     pid_t pid = fork();
     if (pid == 0) {
         execv(words[0], words);
@@ -45,7 +47,8 @@ static void run_script(char *const *words) {
     }
 }
 
-void scene_certificate(const struct scene *scene, ...) {
+void scene_certificate(const struct scene *scene, ...)
+{
     char tls[SCENE_PATH_MAX];
     (void)snprintf(tls, sizeof tls, "%s/tls", scene->directory);
     char *words[12] = {(char *)".make/devcerts.sh"};
@@ -62,7 +65,8 @@ void scene_certificate(const struct scene *scene, ...) {
     run_script(words);
 }
 
-void scene_make(struct scene *scene) {
+void scene_make(struct scene *scene)
+{
     (void)snprintf(scene->directory, sizeof scene->directory, "/tmp/activityd-test-XXXXXX");
     if (mkdtemp(scene->directory) == NULL) {
         give_up("mkdtemp: %s", strerror(errno));
@@ -71,7 +75,8 @@ void scene_make(struct scene *scene) {
         give_up("mkdir: %s", strerror(errno));
     }
     scene_certificate(scene, "ca", "ca", NULL);
-    scene_certificate(scene, "issue", "server", "ca", "serverAuth", "DNS:localhost,IP:127.0.0.1", NULL);
+    scene_certificate(scene, "issue", "server", "ca", "serverAuth", "DNS:localhost,IP:127.0.0.1",
+                      NULL);
     for (size_t i = 0; i < sizeof cast / sizeof cast[0]; i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "URI:spiffe://test/%s", cast[i]);
@@ -85,21 +90,24 @@ void scene_make(struct scene *scene) {
     free(policy);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
     (void)status;
     (void)kind;
     (void)walk;
     return remove(path);
 }
 
-void scene_end(struct scene *scene) {
+void scene_end(struct scene *scene)
+{
     if (scene->directory[0] != '\0') {
         (void)nftw(scene->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
         scene->directory[0] = '\0';
     }
 }
 
-const char *scene_path(const struct scene *scene, const char *name) {
+const char *scene_path(const struct scene *scene, const char *name)
+{
     static char ring[16][SCENE_PATH_MAX];
     static unsigned at;
     char *path = ring[at++ % 16];
@@ -107,14 +115,16 @@ const char *scene_path(const struct scene *scene, const char *name) {
     return path;
 }
 
-void scene_write(const struct scene *scene, const char *name, const char *text) {
+void scene_write(const struct scene *scene, const char *name, const char *text)
+{
     FILE *file = fopen(scene_path(scene, name), "w");
     if (file == NULL || fputs(text, file) < 0 || fclose(file) != 0) {
         give_up("%s: %s", name, strerror(errno));
     }
 }
 
-char *scene_read(const char *path) {
+char *scene_read(const char *path)
+{
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
         return NULL;
@@ -138,7 +148,8 @@ char *scene_read(const char *path) {
 
 /* ---- Servers ---- */
 
-uint16_t free_port(void) {
+uint16_t free_port(void)
+{
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -150,7 +161,8 @@ uint16_t free_port(void) {
     return ntohs(address.sin_port);
 }
 
-static void become_server(const struct server *server, const char *const *flags) {
+static void become_server(const struct server *server, const char *const *flags)
+{
     const struct scene *scene = server->scene;
     const char *binaries = getenv("ACTIVITY_BIN");
     char program[SCENE_PATH_MAX];
@@ -181,7 +193,8 @@ static void become_server(const struct server *server, const char *const *flags)
     _exit(127);
 }
 
-void server_spawn(struct server *server, const struct scene *scene, const char *const *flags) {
+void server_spawn(struct server *server, const struct scene *scene, const char *const *flags)
+{
     server->scene = scene;
     if (server->data == NULL) {
         server->data = "data";
@@ -200,16 +213,19 @@ void server_spawn(struct server *server, const struct scene *scene, const char *
     }
 }
 
-static void show_log(const struct server *server) {
+static void show_log(const struct server *server)
+{
     char *text = scene_read(server->log);
     if (text != NULL) {
         size_t length = strlen(text);
-        print_error("--- what the server said last ---\n%s\n", length > 4000 ? text + length - 4000 : text);
+        print_error("--- what the server said last ---\n%s\n",
+                    length > 4000 ? text + length - 4000 : text);
         free(text);
     }
 }
 
-void server_await(struct server *server) {
+void server_await(struct server *server)
+{
     activity_client *client = client_of(server, "worker", NULL, NULL, NULL);
     uint64_t end = now_ms() + START_SECONDS * 1000;
     struct activity_error error = {0};
@@ -237,18 +253,21 @@ void server_await(struct server *server) {
     activity_client_free(client);
 }
 
-void server_start(struct server *server, const struct scene *scene, const char *const *flags) {
+void server_start(struct server *server, const struct scene *scene, const char *const *flags)
+{
     server_spawn(server, scene, flags);
     server_await(server);
 }
 
-void server_signal(struct server *server, int signal_number) {
+void server_signal(struct server *server, int signal_number)
+{
     if (server->pid > 0 && kill(server->pid, signal_number) != 0) {
         give_up("kill: %s", strerror(errno));
     }
 }
 
-int server_wait(struct server *server) {
+int server_wait(struct server *server)
+{
     uint64_t end = now_ms() + START_SECONDS * 1000;
     int status = 0;
     while (waitpid(server->pid, &status, WNOHANG) != server->pid) {
@@ -263,7 +282,8 @@ int server_wait(struct server *server) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void server_kill(struct server *server) {
+void server_kill(struct server *server)
+{
     if (server->pid > 0) {
         (void)kill(server->pid, SIGKILL);
         (void)waitpid(server->pid, NULL, 0);
@@ -271,7 +291,8 @@ void server_kill(struct server *server) {
     }
 }
 
-int server_stop(struct server *server) {
+int server_stop(struct server *server)
+{
     server_signal(server, SIGTERM);
     int status = server_wait(server);
     if (status != 0) {
@@ -280,14 +301,16 @@ int server_stop(struct server *server) {
     return status;
 }
 
-bool server_said(const struct server *server, const char *text) {
+bool server_said(const struct server *server, const char *text)
+{
     char *said = scene_read(server->log);
     bool found = said != NULL && strstr(said, text) != NULL;
     free(said);
     return found;
 }
 
-size_t server_memory(const struct server *server) {
+size_t server_memory(const struct server *server)
+{
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/statm", (int)server->pid);
     char *text = scene_read(path);
@@ -299,7 +322,8 @@ size_t server_memory(const struct server *server) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-size_t server_descriptors(const struct server *server) {
+size_t server_descriptors(const struct server *server)
+{
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)server->pid);
     DIR *directory = opendir(path);
@@ -315,7 +339,8 @@ size_t server_descriptors(const struct server *server) {
 
 /* ---- Clients ---- */
 
-void client_options(struct activity_options *options, const struct server *server, const char *who) {
+void client_options(struct activity_options *options, const struct server *server, const char *who)
+{
     static const char *servers[16];
     static unsigned at;
     struct activity_options standard = ACTIVITY_OPTIONS_INIT;
@@ -332,8 +357,9 @@ void client_options(struct activity_options *options, const struct server *serve
     options->key_file = scene_path(server->scene, name);
 }
 
-activity_client *client_of(const struct server *server, const char *who, const char *tenant, const char *user,
-                           const char *const *groups) {
+activity_client *client_of(const struct server *server, const char *who, const char *tenant,
+                           const char *user, const char *const *groups)
+{
     struct activity_options options;
     struct activity_error error;
     client_options(&options, server, who);
@@ -352,25 +378,30 @@ activity_client *client_of(const struct server *server, const char *who, const c
 
 /* ---- Odds of every test ---- */
 
-void sleep_ms(unsigned milliseconds) {
-    struct timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = (long)(milliseconds % 1000) * 1000000L};
+void sleep_ms(unsigned milliseconds)
+{
+    struct timespec time = {.tv_sec = milliseconds / 1000,
+                            .tv_nsec = (long)(milliseconds % 1000) * 1000000L};
     while (nanosleep(&time, &time) != 0 && errno == EINTR) {
     }
 }
 
-uint64_t now_ms(void) {
+uint64_t now_ms(void)
+{
     struct timespec time;
     (void)clock_gettime(CLOCK_BOOTTIME, &time);
     return (uint64_t)time.tv_sec * 1000u + (uint64_t)time.tv_nsec / 1000000u;
 }
 
-uint32_t test_count(uint32_t standing) {
+uint32_t test_count(uint32_t standing)
+{
     const char *text = getenv("N");
     unsigned long times = text == NULL ? 1 : strtoul(text, NULL, 10);
     return standing * (uint32_t)(times == 0 ? 1 : times);
 }
 
-uint64_t random_next(uint64_t *state) {
+uint64_t random_next(uint64_t *state)
+{
     uint64_t x = *state;
     x ^= x << 13;
     x ^= x >> 7;

@@ -68,8 +68,8 @@ size_t server_memory(const struct server *server);
 size_t server_descriptors(const struct server *server);
 
 /* A client of one of the cast. tenant, user and groups (NULL-terminated list) may be NULL. Aborts the test on failure. */
-activity_client *client_of(const struct server *server, const char *who, const char *tenant, const char *user,
-                           const char *const *groups);
+activity_client *client_of(const struct server *server, const char *who, const char *tenant,
+                           const char *user, const char *const *groups);
 /* Options that client_of would use, to be changed before activity_client_new. Strings live as long as the scene. */
 void client_options(struct activity_options *options, const struct server *server, const char *who);
 
@@ -82,14 +82,14 @@ uint32_t test_count(uint32_t standing);
 uint64_t random_next(uint64_t *state);
 
 /* Fails with the error's words when code is not 0. */
-#define assert_ok(code, error)                                                                                        \
-    do {                                                                                                              \
-        int code_ = (int)(code);                                                                                      \
-        if (code_ != 0) {                                                                                             \
-            print_error("%s %s: %s (field %s)\n", activity_code_name(code_), (error).reason, (error).message,         \
-                        (error).field);                                                                               \
-        }                                                                                                             \
-        assert_int_equal(code_, 0);                                                                                   \
+#define assert_ok(code, error)                                                                     \
+    do {                                                                                           \
+        int code_ = (int)(code);                                                                   \
+        if (code_ != 0) {                                                                          \
+            print_error("%s %s: %s (field %s)\n", activity_code_name(code_), (error).reason,       \
+                        (error).message, (error).field);                                           \
+        }                                                                                          \
+        assert_int_equal(code_, 0);                                                                \
     } while (0)
 
 #endif

@@ -23,7 +23,8 @@ struct peer {
     uint32_t request;
 };
 
-static struct peer *peer_new(void) {
+static struct peer *peer_new(void)
+{
     struct peer *peer = calloc(1, sizeof *peer);
     assert_non_null(peer);
     mbedtls_net_init(&peer->net);
@@ -37,7 +38,8 @@ static struct peer *peer_new(void) {
     return peer;
 }
 
-static void peer_free(struct peer *peer) {
+static void peer_free(struct peer *peer)
+{
     mbedtls_ssl_free(&peer->ssl);
     mbedtls_net_free(&peer->net);
     mbedtls_ssl_config_free(&peer->config);
@@ -49,10 +51,13 @@ static void peer_free(struct peer *peer) {
     free(peer);
 }
 
-static bool peer_prepare(struct peer *peer, const struct scene *scene, const char *who, uint32_t milliseconds) {
+static bool peer_prepare(struct peer *peer, const struct scene *scene, const char *who,
+                         uint32_t milliseconds)
+{
     if (psa_crypto_init() != PSA_SUCCESS ||
         mbedtls_ctr_drbg_seed(&peer->random, mbedtls_entropy_func, &peer->entropy, NULL, 0) != 0 ||
-        mbedtls_ssl_config_defaults(&peer->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
+        mbedtls_ssl_config_defaults(&peer->config, MBEDTLS_SSL_IS_CLIENT,
+                                    MBEDTLS_SSL_TRANSPORT_STREAM,
                                     MBEDTLS_SSL_PRESET_DEFAULT) != 0 ||
         mbedtls_x509_crt_parse_file(&peer->ca, scene_path(scene, "tls/ca.crt")) != 0) {
         return false;
@@ -67,8 +72,8 @@ static bool peer_prepare(struct peer *peer, const struct scene *scene, const cha
             return false;
         }
         (void)snprintf(name, sizeof name, "tls/%s.key", who);
-        if (mbedtls_pk_parse_keyfile(&peer->key, scene_path(scene, name), NULL, mbedtls_ctr_drbg_random,
-                                     &peer->random) != 0 ||
+        if (mbedtls_pk_parse_keyfile(&peer->key, scene_path(scene, name), NULL,
+                                     mbedtls_ctr_drbg_random, &peer->random) != 0 ||
             mbedtls_ssl_conf_own_cert(&peer->config, &peer->certificate, &peer->key) != 0) {
             return false;
         }
@@ -77,7 +82,9 @@ static bool peer_prepare(struct peer *peer, const struct scene *scene, const cha
            mbedtls_ssl_set_hostname(&peer->ssl, "localhost") == 0;
 }
 
-struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *who, uint32_t milliseconds) {
+struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *who,
+                          uint32_t milliseconds)
+{
     struct peer *peer = peer_new();
     if (!peer_prepare(peer, scene, who, milliseconds)) {
         peer_free(peer);
@@ -87,7 +94,8 @@ struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *
     (void)snprintf(service, sizeof service, "%u", port);
     int code = mbedtls_net_connect(&peer->net, "127.0.0.1", service, MBEDTLS_NET_PROTO_TCP);
     if (code == 0) {
-        mbedtls_ssl_set_bio(&peer->ssl, &peer->net, mbedtls_net_send, NULL, mbedtls_net_recv_timeout);
+        mbedtls_ssl_set_bio(&peer->ssl, &peer->net, mbedtls_net_send, NULL,
+                            mbedtls_net_recv_timeout);
         do {
             code = mbedtls_ssl_handshake(&peer->ssl);
         } while (code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE);
@@ -99,14 +107,16 @@ struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *
     return peer;
 }
 
-void peer_close(struct peer *peer) {
+void peer_close(struct peer *peer)
+{
     if (peer != NULL) {
         (void)mbedtls_ssl_close_notify(&peer->ssl);
         peer_free(peer);
     }
 }
 
-bool peer_write(struct peer *peer, const void *bytes, size_t length) {
+bool peer_write(struct peer *peer, const void *bytes, size_t length)
+{
     const uint8_t *from = bytes;
     while (length > 0) {
         int code = mbedtls_ssl_write(&peer->ssl, from, length);
@@ -121,11 +131,13 @@ bool peer_write(struct peer *peer, const void *bytes, size_t length) {
     return true;
 }
 
-bool peer_read(struct peer *peer, void *bytes, size_t length) {
+bool peer_read(struct peer *peer, void *bytes, size_t length)
+{
     uint8_t *to = bytes;
     while (length > 0) {
         int code = mbedtls_ssl_read(&peer->ssl, to, length);
-        if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET || code == MBEDTLS_ERR_SSL_WANT_READ) {
+        if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET ||
+            code == MBEDTLS_ERR_SSL_WANT_READ) {
             continue;
         }
         if (code <= 0) {
@@ -137,7 +149,8 @@ bool peer_read(struct peer *peer, void *bytes, size_t length) {
     return true;
 }
 
-bool peer_greet(struct peer *peer) {
+bool peer_greet(struct peer *peer)
+{
     const uint8_t hello[8] = {0, 'S', 'P', 0, 0, 0x30, 0, 0};
     const uint8_t wanted[8] = {0, 'S', 'P', 0, 0, 0x31, 0, 0};
     uint8_t answer[8];
@@ -145,13 +158,15 @@ bool peer_greet(struct peer *peer) {
            memcmp(answer, wanted, sizeof wanted) == 0;
 }
 
-static void put_be(uint8_t *to, uint64_t value, size_t length) {
+static void put_be(uint8_t *to, uint64_t value, size_t length)
+{
     for (size_t i = 0; i < length; i++) {
         to[i] = (uint8_t)(value >> 8 * (length - 1 - i));
     }
 }
 
-long peer_call(struct peer *peer, const void *body, size_t length, uint8_t *reply, size_t room) {
+long peer_call(struct peer *peer, const void *body, size_t length, uint8_t *reply, size_t room)
+{
     uint8_t head[12];
     put_be(head, length + 4, 8);
     put_be(head + 8, UINT32_C(0x80000000) | ++peer->request, 4);

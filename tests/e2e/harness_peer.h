@@ -8,7 +8,8 @@ struct peer;
 
 /* Connects to 127.0.0.1:port with tls/<who>.crt and .key (NULL: without a certificate). NULL when the connection or the
  * handshake fails. `milliseconds` bounds every later read. */
-struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *who, uint32_t milliseconds);
+struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *who,
+                          uint32_t milliseconds);
 void peer_close(struct peer *peer); /* accepts NULL */
 
 /* Everything written, or false. */

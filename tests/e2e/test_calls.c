@@ -8,7 +8,8 @@ static struct server server;
 static activity_client *client;
 static struct activity_error error;
 
-static int set_up(void **state) {
+static int set_up(void **state)
+{
     (void)state;
     scene_make(&scene);
     server_start(&server, &scene, NULL);
@@ -16,7 +17,8 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
+static int tear_down(void **state)
+{
     (void)state;
     activity_client_free(client);
     assert_int_equal(server_stop(&server), 0);
@@ -24,7 +26,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static uint64_t create(const char *type, const char *title) {
+static uint64_t create(const char *type, const char *title)
+{
     struct activity_create_request request = {.type = type, .title = title};
     struct activity_created created;
     assert_ok(activity_create(client, &request, NULL, &created, &error), error);
@@ -34,27 +37,34 @@ static uint64_t create(const char *type, const char *title) {
     return created.job_id;
 }
 
-static struct activity_updated update(const struct activity_update_request *request) {
+static struct activity_updated update(const struct activity_update_request *request)
+{
     struct activity_updated updated;
     assert_ok(activity_update(client, request, NULL, &updated, &error), error);
     assert_true(updated.job_id == request->job_id);
     return updated;
 }
 
-static void test_an_upload_from_create_to_result(void **state) {
+static void test_an_upload_from_create_to_result(void **state)
+{
     (void)state;
     const struct activity_attribute attributes[] = {{"size", "12345"}, {"source", "camera 7"}};
-    struct activity_create_request request = {
-        .type = "upload", .title = "Sunset \xF0\x9F\x8C\x85", .attributes = attributes, .attribute_count = 2};
+    struct activity_create_request request = {.type = "upload",
+                                              .title = "Sunset \xF0\x9F\x8C\x85",
+                                              .attributes = attributes,
+                                              .attribute_count = 2};
     struct activity_created created;
     assert_ok(activity_create(client, &request, NULL, &created, &error), error);
 
-    struct activity_updated updated = update(&(struct activity_update_request){
-        .job_id = created.job_id, .set_percent = true, .percent = 40, .status_text = "40 of 100 MB"});
+    struct activity_updated updated =
+        update(&(struct activity_update_request){.job_id = created.job_id,
+                                                 .set_percent = true,
+                                                 .percent = 40,
+                                                 .status_text = "40 of 100 MB"});
     assert_int_equal(updated.percent, 40);
     assert_int_equal(updated.disposition, ACTIVITY_APPLIED);
-    updated = update(&(struct activity_update_request){.job_id = created.job_id, .set_percent = true, .percent = 39,
-                                                       .status_text = "late"});
+    updated = update(&(struct activity_update_request){
+        .job_id = created.job_id, .set_percent = true, .percent = 39, .status_text = "late"});
     assert_int_equal(updated.percent, 40);
     assert_int_equal(updated.disposition, ACTIVITY_HEARTBEAT);
 
@@ -77,16 +87,21 @@ static void test_an_upload_from_create_to_result(void **state) {
     assert_int_equal(activity_result_returned(result)->outcome, ACTIVITY_STATE_RUNNING);
     activity_result_free(result);
 
-    const struct activity_result_item items[] = {{"asset-1", NULL, NULL}, {"asset-2", "TOO_DARK", "cannot be seen"}};
-    const struct activity_job_result job_result = {.items = items, .item_count = 2, .content = {"{\"ok\":1}", 8},
+    const struct activity_result_item items[] = {{"asset-1", NULL, NULL},
+                                                 {"asset-2", "TOO_DARK", "cannot be seen"}};
+    const struct activity_job_result job_result = {.items = items,
+                                                   .item_count = 2,
+                                                   .content = {"{\"ok\":1}", 8},
                                                    .content_type = "application/json"};
     const struct activity_update_request last = {
         .job_id = created.job_id, .set_percent = true, .percent = 100, .result = &job_result};
     updated = update(&last);
     assert_int_equal(updated.disposition, ACTIVITY_APPLIED);
     assert_int_equal(updated.percent, 100);
-    assert_int_equal(update(&last).disposition, ACTIVITY_APPLIED); /* the repetition of the one that ended it */
-    updated = update(&(struct activity_update_request){.job_id = created.job_id, .set_percent = true, .percent = 50});
+    assert_int_equal(update(&last).disposition,
+                     ACTIVITY_APPLIED); /* the repetition of the one that ended it */
+    updated = update(&(struct activity_update_request){
+        .job_id = created.job_id, .set_percent = true, .percent = 50});
     assert_int_equal(updated.disposition, ACTIVITY_IGNORED_COMPLETED);
     assert_int_equal(updated.percent, 100);
 
@@ -102,12 +117,15 @@ static void test_an_upload_from_create_to_result(void **state) {
     activity_result_free(result);
 }
 
-static void test_failure_and_cancel_tell_their_outcome(void **state) {
+static void test_failure_and_cancel_tell_their_outcome(void **state)
+{
     (void)state;
     uint64_t failing = create("transcoding", "to fail");
-    (void)update(&(struct activity_update_request){.job_id = failing, .set_percent = true, .percent = 30});
+    (void)update(
+        &(struct activity_update_request){.job_id = failing, .set_percent = true, .percent = 30});
     const struct activity_failure failure = {"CODEC_MISSING", "no such codec"};
-    struct activity_updated updated = update(&(struct activity_update_request){.job_id = failing, .failure = &failure});
+    struct activity_updated updated =
+        update(&(struct activity_update_request){.job_id = failing, .failure = &failure});
     assert_int_equal(updated.disposition, ACTIVITY_APPLIED);
     assert_int_equal(updated.percent, 30);
     activity_result *result;
@@ -121,7 +139,8 @@ static void test_failure_and_cancel_tell_their_outcome(void **state) {
     enum activity_disposition disposition;
     assert_ok(activity_destroy(client, unwanted, NULL, &disposition, &error), error);
     assert_int_equal(disposition, ACTIVITY_APPLIED);
-    updated = update(&(struct activity_update_request){.job_id = unwanted, .set_percent = true, .percent = 1});
+    updated = update(
+        &(struct activity_update_request){.job_id = unwanted, .set_percent = true, .percent = 1});
     assert_int_equal(updated.disposition, ACTIVITY_IGNORED_CANCELLED);
 
     const struct {
@@ -136,11 +155,12 @@ static void test_failure_and_cancel_tell_their_outcome(void **state) {
     }
 }
 
-static void test_unknown_jobs_are_no_error_where_the_contract_says_so(void **state) {
+static void test_unknown_jobs_are_no_error_where_the_contract_says_so(void **state)
+{
     (void)state;
     const uint64_t nobody = 4711;
-    struct activity_updated updated =
-        update(&(struct activity_update_request){.job_id = nobody, .set_percent = true, .percent = 1});
+    struct activity_updated updated = update(
+        &(struct activity_update_request){.job_id = nobody, .set_percent = true, .percent = 1});
     assert_int_equal(updated.disposition, ACTIVITY_IGNORED_UNKNOWN);
     assert_int_equal(updated.percent, 0);
     enum activity_disposition disposition;
@@ -154,19 +174,21 @@ static void test_unknown_jobs_are_no_error_where_the_contract_says_so(void **sta
     assert_string_equal(error.reason, "UNKNOWN_JOB");
 }
 
-static void test_a_batch_answers_in_order(void **state) {
+static void test_a_batch_answers_in_order(void **state)
+{
     (void)state;
     uint64_t a = create("batchUpdate", "a");
     uint64_t b = create("batchUpdate", "b");
     const uint64_t ids[] = {b, a, 4711, b, b};
     const uint8_t percents[] = {10, 20, 30, 5, 100};
-    const struct activity_batch_request request = {.job_ids = ids, .percents = percents, .count = 5};
+    const struct activity_batch_request request = {
+        .job_ids = ids, .percents = percents, .count = 5};
     activity_result *result;
     assert_ok(activity_batch_update(client, &request, NULL, &result, &error), error);
     const struct activity_batch *batch = activity_result_batch(result);
     const uint8_t stored[] = {10, 20, 0, 10, 100};
-    const uint8_t dispositions[] = {ACTIVITY_APPLIED, ACTIVITY_APPLIED, ACTIVITY_IGNORED_UNKNOWN, ACTIVITY_HEARTBEAT,
-                                    ACTIVITY_APPLIED};
+    const uint8_t dispositions[] = {ACTIVITY_APPLIED, ACTIVITY_APPLIED, ACTIVITY_IGNORED_UNKNOWN,
+                                    ACTIVITY_HEARTBEAT, ACTIVITY_APPLIED};
     assert_int_equal(batch->count, 5);
     assert_memory_equal(batch->percents, stored, 5);
     assert_memory_equal(batch->dispositions, dispositions, 5);
@@ -178,7 +200,8 @@ static void test_a_batch_answers_in_order(void **state) {
     activity_result_free(result);
 }
 
-static void test_find_pages_through_everything_in_order(void **state) {
+static void test_find_pages_through_everything_in_order(void **state)
+{
     (void)state;
     enum { COUNT = 2500 };
     static uint64_t made[COUNT];
@@ -186,7 +209,8 @@ static void test_find_pages_through_everything_in_order(void **state) {
         made[i] = create("paged", "one of many");
     }
     const char *const types[] = {"paged"};
-    const struct activity_find_request request = {.activities = true, .types = types, .type_count = 1, .page_size = 700};
+    const struct activity_find_request request = {
+        .activities = true, .types = types, .type_count = 1, .page_size = 700};
     activity_finder *finder = activity_finder_new(client, &request, NULL, &error);
     assert_non_null(finder);
     const struct activity_page *page;
@@ -207,13 +231,17 @@ static void test_find_pages_through_everything_in_order(void **state) {
     assert_true(pages >= 4);
 }
 
-static void test_the_seeds_example(void **state) {
+static void test_the_seeds_example(void **state)
+{
     (void)state;
     /* Payloads at about 0, 50 and 100 ms become one batch 200 ms after the first. */
     const char *const everyone[] = {"*"};
-    const struct activity_document_change change = {.model = "mediacontainer", .document_id = "123",
-                                                    .affected_model = "mediaContainer", .json = {"{}", 2},
-                                                    .groups = everyone, .group_count = 1};
+    const struct activity_document_change change = {.model = "mediacontainer",
+                                                    .document_id = "123",
+                                                    .affected_model = "mediaContainer",
+                                                    .json = {"{}", 2},
+                                                    .groups = everyone,
+                                                    .group_count = 1};
     const struct activity_record_request request = {.changes = &change, .change_count = 1};
     uint64_t accepted[3];
     for (size_t i = 0; i < 3; i++) {
@@ -225,7 +253,8 @@ static void test_the_seeds_example(void **state) {
             sleep_ms(50);
         }
     }
-    const struct activity_find_request find = {.model_changes = true, .model_changes_es = true, .observe = true};
+    const struct activity_find_request find = {
+        .model_changes = true, .model_changes_es = true, .observe = true};
     uint64_t end = now_ms() + 10000;
     for (;;) {
         activity_result *result;
@@ -263,7 +292,8 @@ static void test_the_seeds_example(void **state) {
     }
 }
 
-static void test_bad_input_names_the_field(void **state) {
+static void test_bad_input_names_the_field(void **state)
+{
     (void)state;
     const struct {
         struct activity_create_request request;
@@ -275,7 +305,8 @@ static void test_bad_input_names_the_field(void **state) {
         {{.type = "upload", .title = "\xC3\x28"}, "title"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_equal(activity_create(client, &bad[i].request, NULL, NULL, &error), ACTIVITY_INVALID_ARGUMENT);
+        assert_int_equal(activity_create(client, &bad[i].request, NULL, NULL, &error),
+                         ACTIVITY_INVALID_ARGUMENT);
         assert_string_equal(error.reason, "BAD_FIELD");
         assert_string_equal(error.field, bad[i].field);
         assert_true(strlen(error.message) > 10);
@@ -287,20 +318,24 @@ static void test_bad_input_names_the_field(void **state) {
         {.job_id = job, .set_percent = true, .percent = 100, .failure = &failure},
     };
     for (size_t i = 0; i < sizeof bad_updates / sizeof bad_updates[0]; i++) {
-        assert_int_equal(activity_update(client, &bad_updates[i], NULL, NULL, &error), ACTIVITY_INVALID_ARGUMENT);
+        assert_int_equal(activity_update(client, &bad_updates[i], NULL, NULL, &error),
+                         ACTIVITY_INVALID_ARGUMENT);
     }
     const uint64_t ids[] = {job, job, job};
     const uint8_t percents[] = {1, 2, 101};
     const struct activity_batch_request batch = {.job_ids = ids, .percents = percents, .count = 3};
-    assert_int_equal(activity_batch_update(client, &batch, NULL, NULL, &error), ACTIVITY_INVALID_ARGUMENT);
+    assert_int_equal(activity_batch_update(client, &batch, NULL, NULL, &error),
+                     ACTIVITY_INVALID_ARGUMENT);
     assert_string_equal(error.field, "percents[2]");
     activity_result *result;
     assert_ok(activity_get(client, job, NULL, &result, &error), error);
-    assert_int_equal(activity_result_activity(result)->percent, 0); /* nothing of the refused batch was done */
+    assert_int_equal(activity_result_activity(result)->percent,
+                     0); /* nothing of the refused batch was done */
     activity_result_free(result);
 }
 
-static void test_server_info_and_rights(void **state) {
+static void test_server_info_and_rights(void **state)
+{
     (void)state;
     activity_result *result;
     assert_ok(activity_get_server_info(client, NULL, &result, &error), error);
@@ -312,13 +347,16 @@ static void test_server_info_and_rights(void **state) {
     assert_true(info->limit_count > 20);
     assert_true(info->certificate_count >= 1 && info->certificates[0].not_after_ms > info->time_ms);
     activity_result_free(result);
-    assert_int_equal(activity_list_users(client, NULL, NULL, &result, &error), ACTIVITY_PERMISSION_DENIED);
+    assert_int_equal(activity_list_users(client, NULL, NULL, &result, &error),
+                     ACTIVITY_PERMISSION_DENIED);
     assert_int_equal(activity_drain(client, NULL, &error), ACTIVITY_PERMISSION_DENIED);
     assert_string_equal(error.reason, "NOT_ALLOWED");
 
     const char *const groups[] = {"editors", NULL};
     activity_client *anna = client_of(&server, "gateway", "acme", "anna", groups);
-    assert_ok(activity_find(anna, &(struct activity_find_request){.activities = true}, NULL, &result, &error), error);
+    assert_ok(activity_find(anna, &(struct activity_find_request){.activities = true}, NULL,
+                            &result, &error),
+              error);
     activity_result_free(result);
     activity_client_free(anna);
     activity_client *boss = client_of(&server, "boss", NULL, NULL, NULL);
@@ -335,7 +373,8 @@ static void test_server_info_and_rights(void **state) {
     activity_client_free(boss);
 }
 
-static void test_state_hash_is_stable_while_nothing_happens(void **state) {
+static void test_state_hash_is_stable_while_nothing_happens(void **state)
+{
     (void)state;
     activity_client *root = client_of(&server, "root", NULL, NULL, NULL);
     struct activity_state_hash a = {0};
@@ -344,7 +383,8 @@ static void test_state_hash_is_stable_while_nothing_happens(void **state) {
     activity_client_free(root);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_seeds_example),
         cmocka_unit_test(test_an_upload_from_create_to_result),

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KILLS 10u /* in the suite; N=5 makes the 50 of the soak */
+#define KILLS    10u /* in the suite; N=5 makes the 50 of the soak */
 #define JOBS_MAX 200000u
 
 static struct scene scene;
@@ -15,7 +15,8 @@ static struct server server;
 static struct activity_error error;
 
 /* Small snapshots and segments, so that the kills meet them too. */
-static const char *const flags[] = {"--set", "segment_bytes=4MiB", "--set", "snapshot_bytes=1MiB", NULL};
+static const char *const flags[] = {"--set", "segment_bytes=4MiB", "--set", "snapshot_bytes=1MiB",
+                                    NULL};
 
 struct job {
     uint64_t id;
@@ -24,14 +25,16 @@ struct job {
 static struct job jobs[JOBS_MAX];
 static uint32_t job_count;
 
-static int set_up(void **state) {
+static int set_up(void **state)
+{
     (void)state;
     scene_make(&scene);
     server_start(&server, &scene, flags);
     return 0;
 }
 
-static int tear_down(void **state) {
+static int tear_down(void **state)
+{
     (void)state;
     server_kill(&server);
     scene_end(&scene);
@@ -39,7 +42,8 @@ static int tear_down(void **state) {
 }
 
 /* Whatever comes: creates, updates and batches until the server is killed; only acknowledged effects are written down. */
-static void work_until_killed(activity_client *client, uint64_t *seed, uint32_t milliseconds) {
+static void work_until_killed(activity_client *client, uint64_t *seed, uint32_t milliseconds)
+{
     enum { WINDOW = 32, BATCH = 50 };
     activity_window *window = activity_window_new(client, WINDOW, &error);
     assert_non_null(window);
@@ -76,7 +80,8 @@ static void work_until_killed(activity_client *client, uint64_t *seed, uint32_t 
                 }
                 struct activity_batch_request request = {
                     .job_ids = ids, .percents = sent[slot].percents, .count = BATCH};
-                assert_ok(activity_submit_batch_update(window, &request, &call, slot, &error), error);
+                assert_ok(activity_submit_batch_update(window, &request, &call, slot, &error),
+                          error);
             }
             busy[slot] = true;
             continue;
@@ -86,7 +91,8 @@ static void work_until_killed(activity_client *client, uint64_t *seed, uint32_t 
             continue;
         }
         busy[done.tag] = false;
-        if (done.error.code == ACTIVITY_OK && done.method == ACTIVITY_METHOD_CREATE && job_count < JOBS_MAX) {
+        if (done.error.code == ACTIVITY_OK && done.method == ACTIVITY_METHOD_CREATE &&
+            job_count < JOBS_MAX) {
             jobs[job_count++] = (struct job){activity_result_created(done.result)->job_id, 0};
         } else if (done.error.code == ACTIVITY_OK && done.method == ACTIVITY_METHOD_BATCH_UPDATE) {
             for (size_t i = 0; i < BATCH; i++) {
@@ -101,13 +107,15 @@ static void work_until_killed(activity_client *client, uint64_t *seed, uint32_t 
     activity_window_free(window);
 }
 
-static int by_id(const void *a, const void *b) {
+static int by_id(const void *a, const void *b)
+{
     uint64_t x = jobs[*(const uint32_t *)a].id;
     uint64_t y = jobs[*(const uint32_t *)b].id;
     return x < y ? -1 : x > y;
 }
 
-static const struct job *acknowledged(const uint32_t *sorted, uint64_t id) {
+static const struct job *acknowledged(const uint32_t *sorted, uint64_t id)
+{
     uint32_t low = 0;
     uint32_t high = job_count;
     while (low < high) {
@@ -122,7 +130,8 @@ static const struct job *acknowledged(const uint32_t *sorted, uint64_t id) {
 }
 
 /* Every acknowledged job is found once, at least as far as was acknowledged, and no id was given twice. */
-static void check_all(activity_client *client) {
+static void check_all(activity_client *client)
+{
     static uint32_t sorted[JOBS_MAX];
     for (uint32_t i = 0; i < job_count; i++) {
         sorted[i] = i;
@@ -155,7 +164,8 @@ static void check_all(activity_client *client) {
     print_message("%u acknowledged activities found, %u more\n", found, others);
 }
 
-static void test_acknowledged_changes_survive_sigkill(void **state) {
+static void test_acknowledged_changes_survive_sigkill(void **state)
+{
     (void)state;
     uint64_t seed = 20261124;
     uint32_t kills = test_count(KILLS);
@@ -170,7 +180,8 @@ static void test_acknowledged_changes_survive_sigkill(void **state) {
     assert_false(server_said(&server, "DIVERGED"));
 }
 
-static void test_the_state_is_the_same_after_a_crash_and_after_a_clean_stop(void **state) {
+static void test_the_state_is_the_same_after_a_crash_and_after_a_clean_stop(void **state)
+{
     (void)state;
     activity_client *root = client_of(&server, "root", NULL, NULL, NULL);
     struct activity_state_hash before;
@@ -191,7 +202,8 @@ static void test_the_state_is_the_same_after_a_crash_and_after_a_clean_stop(void
     activity_client_free(root);
 }
 
-static void test_repetition_has_the_effect_of_one(void **state) {
+static void test_repetition_has_the_effect_of_one(void **state)
+{
     (void)state;
     activity_client *client = client_of(&server, "worker", NULL, NULL, NULL);
     struct activity_create_request create = {.type = "upload", .title = "once"};
@@ -222,7 +234,8 @@ static void test_repetition_has_the_effect_of_one(void **state) {
         assert_true(recorded_again.accept_time_ms == recorded.accept_time_ms);
     }
     create.title = "twice";
-    assert_int_equal(activity_create(client, &create, NULL, NULL, &error), ACTIVITY_INVALID_ARGUMENT);
+    assert_int_equal(activity_create(client, &create, NULL, NULL, &error),
+                     ACTIVITY_INVALID_ARGUMENT);
     assert_string_equal(error.reason, "REQUEST_ID_REUSED");
     create.title = "once"; /* another principal's request_id is another request */
     activity_client *other = client_of(&server, "gateway", NULL, NULL, NULL);
@@ -233,7 +246,8 @@ static void test_repetition_has_the_effect_of_one(void **state) {
     activity_client_free(client);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_repetition_has_the_effect_of_one),
         cmocka_unit_test(test_acknowledged_changes_survive_sigkill),

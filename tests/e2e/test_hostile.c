@@ -16,7 +16,8 @@ static struct server server;
 static activity_client *good;
 static struct activity_error error;
 
-static int set_up(void **state) {
+static int set_up(void **state)
+{
     (void)state;
     scene_make(&scene);
     server_start(&server, &scene, NULL);
@@ -24,7 +25,8 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
+static int tear_down(void **state)
+{
     (void)state;
     activity_client_free(good);
     assert_int_equal(server_stop(&server), 0);
@@ -32,7 +34,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static void assert_serving(void) {
+static void assert_serving(void)
+{
     activity_result *result;
     assert_ok(activity_check_health(good, NULL, NULL, &result, &error), error);
     assert_true(activity_result_health(result)->serving);
@@ -40,8 +43,10 @@ static void assert_serving(void) {
 }
 
 /* A valid request envelope around a payload; returns its length. */
-static size_t envelope(const char *method, struct view payload, uint8_t *to, size_t room) {
-    struct frame_request frame = {.method = view_of(method), .timeout_ms = 1000, .payload = payload};
+static size_t envelope(const char *method, struct view payload, uint8_t *to, size_t room)
+{
+    struct frame_request frame = {
+        .method = view_of(method), .timeout_ms = 1000, .payload = payload};
     size_t head = frame_request_head_size(&frame);
     assert_true(head + payload.length <= room);
     memcpy(frame_request_encode_head(&frame, to), payload.bytes, payload.length);
@@ -49,7 +54,8 @@ static size_t envelope(const char *method, struct view payload, uint8_t *to, siz
 }
 
 /* CreateActivityRequest with a request_id of sixteen 0x01 and the type given. */
-static size_t create_payload(const char *type, uint8_t *to) {
+static size_t create_payload(const char *type, uint8_t *to)
+{
     size_t length = strlen(type);
     to[0] = 0x0A;
     to[1] = 16;
@@ -60,21 +66,26 @@ static size_t create_payload(const char *type, uint8_t *to) {
     return 20 + length;
 }
 
-static void test_refused_certificates_execute_nothing(void **state) {
+static void test_refused_certificates_execute_nothing(void **state)
+{
     (void)state;
     scene_certificate(&scene, "ca", "otherca", NULL);
-    scene_certificate(&scene, "issue", "foreign", "otherca", "clientAuth", "URI:spiffe://test/worker", NULL);
-    scene_certificate(&scene, "issue", "expired", "ca", "clientAuth", "URI:spiffe://test/worker", "-1", NULL);
+    scene_certificate(&scene, "issue", "foreign", "otherca", "clientAuth",
+                      "URI:spiffe://test/worker", NULL);
+    scene_certificate(&scene, "issue", "expired", "ca", "clientAuth", "URI:spiffe://test/worker",
+                      "-1", NULL);
     scene_certificate(&scene, "issue", "twosans", "ca", "clientAuth",
                       "URI:spiffe://test/worker,URI:spiffe://test/root", NULL);
     scene_certificate(&scene, "issue", "dnsname", "ca", "clientAuth", "DNS:worker.test", NULL);
     scene_certificate(&scene, "issue", "nosan", "ca", "clientAuth", "-", NULL);
-    const char *const refused[] = {NULL, "foreign", "expired", "twosans", "dnsname", "nosan", "stranger"};
+    const char *const refused[] = {NULL,      "foreign", "expired", "twosans",
+                                   "dnsname", "nosan",   "stranger"};
     uint8_t payload[128];
     uint8_t request[512];
     uint8_t reply[4096];
     size_t length = envelope("activity.v1.ActivityService/CreateActivity",
-                             (struct view){payload, create_payload("intruder", payload)}, request, sizeof request);
+                             (struct view){payload, create_payload("intruder", payload)}, request,
+                             sizeof request);
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         struct peer *peer = peer_connect(&scene, server.port, refused[i], 3000);
         if (peer != NULL && peer_greet(peer)) {
@@ -104,7 +115,8 @@ static void test_refused_certificates_execute_nothing(void **state) {
     assert_true(server_said(&server, "refused"));
 }
 
-static void test_a_server_with_a_foreign_certificate_is_refused_by_the_client(void **state) {
+static void test_a_server_with_a_foreign_certificate_is_refused_by_the_client(void **state)
+{
     (void)state;
     struct activity_options options;
     client_options(&options, &server, "worker");
@@ -123,7 +135,8 @@ static void test_a_server_with_a_foreign_certificate_is_refused_by_the_client(vo
     assert_serving();
 }
 
-static void test_mutated_frames_get_an_answer_each(void **state) {
+static void test_mutated_frames_get_an_answer_each(void **state)
+{
     (void)state;
     uint32_t count = test_count(2000);
     uint64_t seed = 4242;
@@ -132,7 +145,8 @@ static void test_mutated_frames_get_an_answer_each(void **state) {
     uint8_t request[1024];
     static uint8_t reply[LIMIT_REPLY_BYTES];
     size_t length = envelope("activity.v1.ActivityService/CreateActivity",
-                             (struct view){payload, create_payload("mutant", payload)}, original, sizeof original);
+                             (struct view){payload, create_payload("mutant", payload)}, original,
+                             sizeof original);
     struct peer *peer = NULL;
     for (uint32_t i = 0; i < count; i++) {
         if (peer == NULL) {
@@ -172,7 +186,8 @@ static void test_mutated_frames_get_an_answer_each(void **state) {
     assert_serving();
 }
 
-static void test_any_length_claim_closes_the_connection_only(void **state) {
+static void test_any_length_claim_closes_the_connection_only(void **state)
+{
     (void)state;
     for (unsigned bits = 0; bits <= 64; bits++) {
         uint64_t claim = bits == 64 ? UINT64_MAX : UINT64_C(1) << bits;
@@ -198,7 +213,8 @@ static void test_any_length_claim_closes_the_connection_only(void **state) {
     assert_serving();
 }
 
-static void test_a_request_that_is_too_large_is_told_so(void **state) {
+static void test_a_request_that_is_too_large_is_told_so(void **state)
+{
     (void)state;
     static uint8_t request[LIMIT_RECEIVE_BYTES + 64];
     uint8_t reply[4096];
@@ -218,12 +234,14 @@ static void test_a_request_that_is_too_large_is_told_so(void **state) {
     assert_serving();
 }
 
-static void test_plain_bytes_and_resets_leave_nothing_behind(void **state) {
+static void test_plain_bytes_and_resets_leave_nothing_behind(void **state)
+{
     (void)state;
     assert_serving();
     size_t before = server_descriptors(&server);
     for (unsigned i = 0; i < 100; i++) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server.port),
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons(server.port),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_true(fd >= 0);
@@ -247,7 +265,8 @@ static void test_plain_bytes_and_resets_leave_nothing_behind(void **state) {
     activity_client_free(late);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_certificates_execute_nothing),
         cmocka_unit_test(test_a_server_with_a_foreign_certificate_is_refused_by_the_client),
