@@ -11,10 +11,12 @@ FUZZ    ?= frame
 SECONDS ?= 30
 N       ?= 10
 
+# As many jobs as processors, unless -j says otherwise.
 MAKEFLAGS += --no-print-directory
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
+
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@echo "  $(1) $(2)")
 OUT := $(B)/$(VARIANT)$(if $(findstring clang,$(CC)),-clang)
@@ -116,7 +118,7 @@ $(PROGRAM):
 
 # --- Targets: `name: ... ## text` is a line of `make help` --------------------------------------------------------------
 
-.PHONY: all run demo tests test check lint bench asan-test tsan-test fuzz certs deps install clean help
+.PHONY: all run demo tests test check lint format bench asan-test tsan-test fuzz certs deps install clean help
 all: $(MAIN) $(OUT)/libactivity.a $(EXAMPLE) ## build activityd, activityctl, libactivity and the examples
 	$(if $(filter $(B)/plain,$(OUT)),@$(foreach m,$(MAIN),ln -sf plain/$(notdir $m) $(B)/;))
 
@@ -144,6 +146,9 @@ check: lint all $(UNIT) ## the fast part: lint and unit tests, in under a minute
 
 lint: $(GEN) ## include table, purity of the core, sizes, banned calls, headers, gcc and clang, buf
 	@$(LINT) tests/lint/lint.sh
+
+format: ## bring the C files into the tree's format (clang-format 14, not installed by deps)
+	@find proto server client tests bench -name '*.[ch]' | xargs clang-format -i
 
 asan-test: ## all tests with the address and undefined behaviour sanitizers
 	@$(MAKE) VARIANT=asan test
