@@ -178,14 +178,21 @@ static void put_start(struct line *line, enum log_level level)
 
 static void put_field(struct line *line, const struct log_field *field)
 {
+    bool is_number = field->length == LOG_LENGTH_NUMBER;
+    size_t length = 0;
+    if (!is_number && field->text != NULL) {
+        length = field->length < 0 ? strlen(field->text) : (size_t)field->length;
+    }
+    if (field->name[0] == '\0' || (!is_number && length == 0)) {
+        return;
+    }
     put(line, " ", 1);
     put_text(line, field->name);
     put(line, "=", 1);
-    if (field->text == NULL) {
+    if (is_number) {
         put_number(line, field->number);
     } else {
-        put_value(line, field->text,
-                  field->length < 0 ? strlen(field->text) : (size_t)field->length);
+        put_value(line, field->text, length);
     }
 }
 
@@ -215,9 +222,7 @@ static void compose_and_write(enum log_level level, const char *message,
     put_text(&line, " msg=");
     put_value(&line, message, strlen(message));
     for (; fields->name != NULL; fields++) {
-        if (fields->name[0] != '\0') {
-            put_field(&line, fields);
-        }
+        put_field(&line, fields);
     }
     if (suppressed != 0) {
         put_field(&line, &(struct log_field)LOG_NUMBER("suppressed", suppressed));

@@ -24,15 +24,17 @@ enum log_level {
 
 struct log_field {
     const char *name; /* NULL ends a list, "" is left out */
-    const char *text; /* NULL: the number counts */
+    const char *text; /* an empty one is left out */
     int64_t number;
-    int32_t length; /* of the text, -1 = terminated */
+    int32_t length; /* of the text, or one of the two below */
 };
+#define LOG_LENGTH_TERMINATED (-1)
+#define LOG_LENGTH_NUMBER     (-2)
 
 /* One field, as log_write's macros take them. */
 #define LOG_TEXT(field, value)                                                                     \
     {                                                                                              \
-        .name = (field), .text = (value), .length = -1                                             \
+        .name = (field), .text = (value), .length = LOG_LENGTH_TERMINATED                          \
     }
 #define LOG_BYTES(field, value, size)                                                              \
     {                                                                                              \
@@ -40,7 +42,7 @@ struct log_field {
     }
 #define LOG_NUMBER(field, value)                                                                   \
     {                                                                                              \
-        .name = (field), .number = (int64_t)(value)                                                \
+        .name = (field), .number = (int64_t)(value), .length = LOG_LENGTH_NUMBER                   \
     }
 
 /* Longer lines are cut, and say so. */

@@ -143,7 +143,9 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
     if (event == NNG_PIPE_EV_REM_POST) {
         (void)pthread_mutex_lock(&endpoint->lock);
         pipes_remove(endpoint->pipes, (uint32_t)pipe.id);
+        uint32_t left = pipes_count(endpoint->pipes);
         (void)pthread_mutex_unlock(&endpoint->lock);
+        log_debug("peer gone", LOG_NUMBER("pipe", pipe.id), LOG_NUMBER("connections", left));
         return;
     }
     char address[PIPE_ADDRESS_MAX];
@@ -157,7 +159,8 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
         (void)nng_pipe_close(pipe);
         return;
     }
-    log_debug("peer connected", LOG_TEXT("principal", principal), LOG_TEXT("peer", address));
+    log_debug("peer connected", LOG_NUMBER("pipe", pipe.id), LOG_TEXT("principal", principal),
+              LOG_TEXT("peer", address));
 }
 
 /* ---- Start and stop ---- */
@@ -280,6 +283,7 @@ int endpoint_start(const struct endpoint_options *options, struct endpoint **end
         made->watchdog_runs = pthread_create(&made->watchdog, NULL, watch, made) == 0;
         code = made->watchdog_runs ? 0 : NNG_ENOMEM;
     }
+    *endpoint = made; /* before the first request, whose answer may overtake our return */
     if (code == 0) {
         what = "listening";
         code = start_listener(made, options->url, tls);
@@ -289,10 +293,10 @@ int endpoint_start(const struct endpoint_options *options, struct endpoint **end
     }
     if (code != 0) {
         (void)snprintf(error, error_size, "%s: %s: %s", options->url, what, nng_strerror(code));
+        *endpoint = NULL;
         endpoint_stop(made);
         return -1;
     }
-    *endpoint = made;
     return 0;
 }
 

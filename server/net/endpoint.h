@@ -38,7 +38,8 @@ void endpoint_init_library(void);
 void endpoint_fini_library(void);
 
 /* Opens, listens and receives. The strings are copied, policy and admit borrowed until
- * endpoint_stop. Returns 0, or -1 with one sentence. */
+ * endpoint_stop. *endpoint is set before the first request can come in. Returns 0, or -1 with one
+ * sentence. */
 __attribute__((warn_unused_result)) int endpoint_start(const struct endpoint_options *options,
                                                        struct endpoint **endpoint, char *error,
                                                        size_t error_size);

@@ -63,8 +63,9 @@ static void test_untrusted_text_is_escaped(void **state)
     assert_string_equal(read_lines(),
                         "<6>level=info msg=x v=\"a\\x0alevel=fatal msg=\\\"forged\\\" "
                         "\\x1b[2J\\\\ \\xe2\\x80\\xae\"\n");
-    log_info("x", LOG_TEXT("v", ""), LOG_TEXT("w", "a=b"), LOG_BYTES("z", "\0\x7f", 2));
-    assert_string_equal(read_lines(), "<6>level=info msg=x v=\"\" w=\"a=b\" z=\"\\x00\\x7f\"\n");
+    log_info("x", LOG_TEXT("v", ""), LOG_BYTES("n", NULL, 0), LOG_TEXT("w", "a=b"),
+             LOG_BYTES("z", "\0\x7f", 2));
+    assert_string_equal(read_lines(), "<6>level=info msg=x w=\"a=b\" z=\"\\x00\\x7f\"\n");
 }
 
 static void test_long_values_and_lines_are_cut(void **state)

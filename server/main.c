@@ -1,0 +1,490 @@
+/* activityd: reads the configuration, wires the modules, runs, and takes down in reverse. The only
+ * file that knows every module; what they need of each other they get here as functions. */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/bound.h"
+#include "server/config.h"
+#include "server/engine/engine.h"
+#include "server/journal/journal.h"
+#include "server/journal/tool.h"
+#include "server/log.h"
+#include "server/net/certificate.h"
+#include "server/net/endpoint.h"
+#include "server/notify.h"
+#include "server/rpc/admit.h"
+#include "server/rpc/policy.h"
+
+#define ACTIVITYD_VERSION "0.1.0"
+
+/* sysexits.h's numbers: what a supervisor may want to tell apart. */
+enum exit_status {
+    STATUS_STOPPED = 0,
+    STATUS_DAMAGED = 70, /* the state is damaged or diverged: starting again will not help */
+    STATUS_IO = 74,      /* disk or network failed */
+    STATUS_CONFIG = 78
+};
+
+/* Kept free on the disk beside a segment and the newest snapshot: the first snapshot of a small
+ * state. */
+#define SNAPSHOT_RESERVE (4u * 1024 * 1024)
+
+#define DAY_MS          (24ull * 3600 * 1000)
+#define EXPIRES_SOON_MS (30 * DAY_MS)
+
+/* Everything that lives as long as the process, in the order in which it is made. */
+struct service {
+    struct config config;
+    struct policy *policy;
+    struct certificates certificates;
+    struct engine_facts facts;
+    struct journal *journal;
+    struct engine *engine;
+    struct admit *admit;
+    struct endpoint *endpoint;
+};
+
+/* ---- What the modules need of each other ---- */
+
+static void on_reply(void *context, uint64_t token, struct bytes frame)
+{
+    const struct service *service = context;
+    endpoint_reply(service->endpoint, token, (struct view){frame.at, frame.length});
+}
+
+static void on_events(void *context, struct bytes effects)
+{
+    /* Events are kept in the core's window; the change-feed endpoint will take them from here. */
+    (void)context;
+    (void)effects;
+}
+
+/* Nothing may be acknowledged any more: no orderly end, the journal is what counts. */
+static void on_fatal(void *context, int exit_status, const char *text)
+{
+    (void)context;
+    log_fatal("the process must end", LOG_TEXT("why", text),
+              LOG_NUMBER("exit_status", exit_status));
+    _exit(exit_status);
+}
+
+static uint64_t boot_ms(void *context)
+{
+    (void)context;
+    return engine_clock_system.boot_ms(engine_clock_system.context);
+}
+
+static enum admit_health health(void *context)
+{
+    const struct service *service = context;
+    switch (engine_health(service->engine)) {
+    case ENGINE_SERVING:
+        return ADMIT_SERVING;
+    case ENGINE_DISK_FULL:
+        return ADMIT_DISK_FULL;
+    case ENGINE_DRAINING:
+        break;
+    }
+    return ADMIT_DRAINING;
+}
+
+/* Drain ends the process as SIGTERM does. */
+static void drain(void *context)
+{
+    (void)context;
+    (void)kill(getpid(), SIGUSR1);
+}
+
+static struct engine_options engine_options_of(struct service *service)
+{
+    const struct config *config = &service->config;
+    return (struct engine_options){
+        .limits = config->limits,
+        .inbox_places = (uint32_t)config->inbox_places,
+        .inbox_bytes = config->inbox_bytes,
+        .outbox_bytes = config->outbox_bytes,
+        .snapshot_bytes = config->snapshot_bytes,
+        .clock = engine_clock_system,
+        .outlets = {service, on_reply, on_events, on_fatal},
+        .facts = &service->facts,
+    };
+}
+
+static struct endpoint_options endpoint_options_of(const struct service *service)
+{
+    const struct config *config = &service->config;
+    return (struct endpoint_options){
+        .url = config->listen,
+        .ca_pem = service->certificates.ca_pem,
+        .cert_pem = service->certificates.cert_pem,
+        .key_pem = service->certificates.key_pem,
+        .policy = service->policy,
+        .admit = service->admit,
+        .slots = (uint32_t)config->slots,
+        .connections_max = (uint32_t)config->connections_max,
+        .connections_per_principal = (uint32_t)config->connections_per_principal,
+        .connects_per_minute = (uint32_t)config->connects_per_minute,
+        .waiting_bytes = config->outbox_bytes,
+    };
+}
+
+/* ---- Before anything runs: what the configuration names ---- */
+
+static int fail(enum exit_status status, const char *message, const char *why)
+{
+    log_fatal(message, LOG_TEXT("why", why), LOG_NUMBER("exit_status", status));
+    return (int)status;
+}
+
+static int load_policy(struct service *service)
+{
+    char error[CONFIG_TEXT_MAX + 512];
+    const char *path = service->config.policy;
+    if (service->config.open_policy) {
+        service->policy = policy_new_open();
+        return service->policy != NULL ? 0 : fail(STATUS_CONFIG, "policy", "out of memory");
+    }
+    if (policy_load(path, &service->policy, error, sizeof error) != 0) {
+        return fail(STATUS_CONFIG, "policy", error);
+    }
+    if (policy_count(service->policy) == 0 && !service->config.dev) {
+        (void)snprintf(error, sizeof error, "%s: has no rule, so nobody could call", path);
+        return fail(STATUS_CONFIG, "policy", error);
+    }
+    return 0;
+}
+
+static void warn_of_expiry(const char *path, const struct certificate *certificate, uint64_t now_ms)
+{
+    if (certificate->not_after_ms < now_ms) {
+        log_error("certificate has expired", LOG_TEXT("file", path),
+                  LOG_TEXT("subject", certificate->subject));
+    } else if (certificate->not_after_ms - now_ms < EXPIRES_SOON_MS) {
+        log_warning("certificate expires soon", LOG_TEXT("file", path),
+                    LOG_TEXT("subject", certificate->subject),
+                    LOG_NUMBER("days", (certificate->not_after_ms - now_ms) / DAY_MS));
+    }
+}
+
+static int load_certificates(struct service *service)
+{
+    char error[512];
+    const struct config *config = &service->config;
+    struct certificates *certificates = &service->certificates;
+    if (certificates_load(config->ca, config->cert, config->key, certificates, error,
+                          sizeof error) != 0) {
+        return fail(STATUS_CONFIG, "certificates", error);
+    }
+    uint64_t now_ms = engine_clock_system.wall_ms(engine_clock_system.context);
+    if (certificates->key_is_exposed) {
+        log_warning("others may read the private key", LOG_TEXT("file", config->key));
+    }
+    warn_of_expiry(config->cert, &certificates->server, now_ms);
+    warn_of_expiry(config->ca, &certificates->ca, now_ms);
+
+    struct engine_facts *facts = &service->facts;
+    facts->version = ACTIVITYD_VERSION;
+    facts->start_ms = now_ms;
+    facts->index = "none";
+    facts->durability = "an acknowledged change was synced to this machine's disk before the reply "
+                        "left: it survives a crash and a power cut";
+    facts->certificates[0].name = "server";
+    facts->certificates[0].subject = certificates->server.subject;
+    facts->certificates[0].not_after_ms = certificates->server.not_after_ms;
+    facts->certificates[1].name = "ca";
+    facts->certificates[1].subject = certificates->ca.subject;
+    facts->certificates[1].not_after_ms = certificates->ca.not_after_ms;
+    facts->certificate_count = 2;
+    return 0;
+}
+
+static void collect_bound(struct service *service, struct bound *bound)
+{
+    const struct engine_options engine = engine_options_of(service);
+    const struct endpoint_options endpoint = endpoint_options_of(service);
+    memset(bound, 0, sizeof *bound);
+    (void)engine_memory_bytes(&engine, bound_add, bound);
+    endpoint_memory_parts(&endpoint, bound_add, bound);
+}
+
+static int check_memory(struct service *service)
+{
+    struct bound bound;
+    char total[32];
+    char most[32];
+    char largest[256];
+    collect_bound(service, &bound);
+    bound_largest(&bound, largest, sizeof largest);
+    (void)bound_write(bound.total, total, sizeof total);
+    if (bound.total > service->config.memory_max) {
+        char error[512];
+        (void)snprintf(
+            error, sizeof error,
+            "memory_max: %s are allowed, and this configuration may need %s; the largest "
+            "parts are %s",
+            bound_write(service->config.memory_max, most, sizeof most), total, largest);
+        return fail(STATUS_CONFIG, "configuration", error);
+    }
+    uint64_t machine = bound_of_machine();
+    if (bound.total > machine) {
+        log_warning("the configuration may need more memory than there is",
+                    LOG_TEXT("may_need", total),
+                    LOG_TEXT("there_is", bound_write(machine, most, sizeof most)),
+                    LOG_TEXT("largest", largest));
+    }
+    return 0;
+}
+
+static int print_limits(struct service *service)
+{
+    struct bound bound;
+    char text[32];
+    const struct endpoint_options endpoint = endpoint_options_of(service);
+    collect_bound(service, &bound);
+    bound_print(&bound, stdout);
+    (void)printf("%-46s %12s\n", "memory_max",
+                 bound_write(service->config.memory_max, text, sizeof text));
+    (void)printf("%-46s %12s\n", "this machine or its cgroup",
+                 bound_write(bound_of_machine(), text, sizeof text));
+    (void)printf("\nBeside the total, NNG 1.10.1 may lose up to %s a day while one principal "
+                 "disconnects abruptly\nas often as it may connect (connects_per_minute).\n",
+                 bound_write(endpoint_leak_bytes_per_day(&endpoint), text, sizeof text));
+    return bound.total > service->config.memory_max ? check_memory(service) : 0;
+}
+
+/* ---- Start, run, stop ---- */
+
+static int make_folder(const char *path)
+{
+    char error[1200];
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
+        return 0;
+    }
+    (void)snprintf(error, sizeof error, "data_dir: %s: %s", path, strerror(errno));
+    return fail(STATUS_IO, "configuration", error);
+}
+
+static int open_journal(struct service *service)
+{
+    char folder[CONFIG_TEXT_MAX + 16];
+    struct journal_error error;
+    (void)snprintf(folder, sizeof folder, "%s/journal", service->config.data_dir);
+    const struct journal_options options = {.directory = folder,
+                                            .segment_bytes = service->config.segment_bytes,
+                                            .snapshot_reserve = SNAPSHOT_RESERVE};
+    if (make_folder(service->config.data_dir) != 0) {
+        return STATUS_IO;
+    }
+    int code = journal_open(&options, &service->journal, &error);
+    if (code == 0) {
+        return 0;
+    }
+    bool damaged = code == JOURNAL_DATA_LOSS || code == JOURNAL_VERSION;
+    return fail(damaged ? STATUS_DAMAGED : STATUS_IO, "journal", error.text);
+}
+
+static int start_engine(struct service *service)
+{
+    char text[640] = "";
+    const struct engine_options options = engine_options_of(service);
+    int status = engine_start(&options, service->journal, &service->engine, text, sizeof text);
+    return status == 0 ? 0 : fail((enum exit_status)status, "engine", text);
+}
+
+static int start_endpoint(struct service *service)
+{
+    char error[512];
+    const struct admit_options admit = {.inbox = engine_inbox(service->engine),
+                                        .epoch = engine_epoch(service->engine),
+                                        .slow_call_ms = service->config.slow_call_ms,
+                                        .context = service,
+                                        .boot_ms = boot_ms,
+                                        .health = health,
+                                        .drain = drain};
+    service->admit = admit_new(&admit);
+    if (service->admit == NULL) {
+        return fail(STATUS_IO, "admission", "out of memory");
+    }
+    const struct endpoint_options options = endpoint_options_of(service);
+    if (endpoint_start(&options, &service->endpoint, error, sizeof error) != 0) {
+        return fail(STATUS_IO, "endpoint", error);
+    }
+    return 0;
+}
+
+static void tell_of_start(const struct service *service)
+{
+    const struct config *config = &service->config;
+    struct engine_status status;
+    engine_status(service->engine, &status);
+    log_info("started", LOG_TEXT("version", ACTIVITYD_VERSION), LOG_TEXT("listen", config->listen),
+             LOG_TEXT("data_dir", config->data_dir),
+             LOG_NUMBER("journal_index", status.applied_index),
+             LOG_NUMBER("rules", policy_count(service->policy)));
+    if (config->open_policy) {
+        log_warning("no policy: everybody with a certificate may do everything",
+                    LOG_TEXT("expected", config->policy));
+    }
+    notify("READY=1");
+    if (!config->dev && !isatty(STDOUT_FILENO)) {
+        return;
+    }
+    (void)printf("activityd " ACTIVITYD_VERSION " serves %s, data in %s\n\n"
+                 "Try in another terminal:\n"
+                 "  build/activityctl create upload \"My first upload\"\n"
+                 "  build/activityctl find\n"
+                 "  build/activityctl update JOB 50\n\n"
+                 "Ctrl-C stops it.\n",
+                 config->listen, config->data_dir);
+    (void)fflush(stdout);
+}
+
+static void end_at_once(int signal_number)
+{
+    _exit(128 + signal_number);
+}
+
+/* Waits for a reason to stop. From then on a second signal ends the process at once: what was
+ * acknowledged is on disk. */
+static void wait_for_end(const sigset_t *signals)
+{
+    int number = 0;
+    while (sigwait(signals, &number) != 0) {
+    }
+    log_info("stopping", LOG_TEXT("why", number == SIGUSR1 ? "drain" : strsignal(number)));
+    struct sigaction action = {.sa_handler = end_at_once};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    notify("STOPPING=1");
+}
+
+static void stop(struct service *service)
+{
+    struct engine_status status;
+    engine_drain(service->engine);
+    engine_stop(service->engine, true);
+    engine_status(service->engine, &status);
+    endpoint_stop(service->endpoint);
+    service->endpoint = NULL;
+    log_info("stopped", LOG_NUMBER("journal_index", status.applied_index),
+             LOG_NUMBER("commands", status.commands), LOG_NUMBER("entries", status.entries),
+             LOG_NUMBER("queries", status.queries), LOG_NUMBER("snapshots", status.snapshots));
+}
+
+static void free_service(struct service *service)
+{
+    endpoint_stop(service->endpoint);
+    admit_free(service->admit);
+    engine_free(service->engine);
+    journal_close(service->journal);
+    certificates_deinit(&service->certificates);
+    policy_free(service->policy);
+}
+
+/* Blocked before the first thread, which all inherit: only the main thread waits for them. */
+static void block_signals(sigset_t *signals)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigemptyset(signals);
+    (void)sigaddset(signals, SIGINT);
+    (void)sigaddset(signals, SIGTERM);
+    (void)sigaddset(signals, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
+}
+
+static int run(struct service *service)
+{
+    sigset_t signals;
+    block_signals(&signals);
+    endpoint_init_library();
+    int status = open_journal(service);
+    if (status == 0) {
+        status = start_engine(service);
+    }
+    if (status == 0) {
+        status = start_endpoint(service);
+        if (status != 0) {
+            engine_stop(service->engine, false);
+        }
+    }
+    if (status == 0) {
+        tell_of_start(service);
+        wait_for_end(&signals);
+        stop(service);
+    }
+    free_service(service);
+    endpoint_fini_library();
+    return status;
+}
+
+/* `activityd journal verify DIR`: DIR is the data directory or the journal's own in it. */
+static int run_journal_tool(int count, char **arguments)
+{
+    static char folder[CONFIG_TEXT_MAX + 16];
+    struct stat status;
+    char *last = arguments[count - 1];
+    (void)snprintf(folder, sizeof folder, "%s/journal", last);
+    if (count > 2 && last[0] != '-' && strlen(last) < CONFIG_TEXT_MAX &&
+        stat(folder, &status) == 0 && S_ISDIR(status.st_mode)) {
+        arguments[count - 1] = folder;
+    }
+    return journal_tool_main(count, arguments);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "journal") == 0) {
+        return run_journal_tool(argc - 1, argv + 1);
+    }
+    static struct service service;
+    enum config_action action = CONFIG_RUN;
+    char error[1024];
+    if (config_from_arguments(argc - 1, argv + 1, &service.config, &action, error, sizeof error) !=
+        0) {
+        return fail(STATUS_CONFIG, "configuration", error);
+    }
+    log_set_level(service.config.log_level);
+    switch (action) {
+    case CONFIG_HELP:
+        config_print_help(stdout);
+        return 0;
+    case CONFIG_VERSION:
+        (void)puts("activityd " ACTIVITYD_VERSION);
+        return 0;
+    case CONFIG_PRINT_LIMITS:
+        return print_limits(&service);
+    case CONFIG_CHECK:
+    case CONFIG_RUN:
+        break;
+    }
+    const char *bad = core_limits_check(&service.config.limits);
+    int status = bad != NULL ? fail(STATUS_CONFIG, "limits do not fit together", bad) : 0;
+    if (status == 0) {
+        status = load_policy(&service);
+    }
+    if (status == 0) {
+        status = load_certificates(&service);
+    }
+    if (status == 0) {
+        status = check_memory(&service);
+    }
+    if (status == 0 && action == CONFIG_RUN) {
+        return run(&service);
+    }
+    free_service(&service);
+    if (status == 0) {
+        (void)puts("the configuration is good");
+    }
+    return status;
+}
