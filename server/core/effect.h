@@ -130,6 +130,8 @@ struct event {
 
 /* The longest body of an event: eight groups, a title, attributes and the longest names. */
 #define EVENT_BYTES_MAX 8192
+/* The longest event about a change: names, eight groups, two models and a document id. */
+#define EVENT_CHANGED_BYTES_MAX 2048
 /* The longest event about the end of a job. */
 #define EVENT_ENDED_BYTES_MAX 3072
 

@@ -19,6 +19,7 @@ enum share {
     SHARE_PENDING,
     SHARE_PENDING_BLOCKS,
     SHARE_TICKETS,
+    SHARE_PRESENT, /* list: the user longest silent first */
     SHARE_COUNT
 };
 
