@@ -1,0 +1,460 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/frame.h"
+#include "server/core/command.h"
+#include "server/log.h"
+#include "server/rpc/admit.h"
+
+#define EPOCH 0x1122334455667788ull
+
+/* The inbox's place, taken at link time: keeps the last item. */
+static struct {
+    int outcome;
+    int count;
+    struct inbox_item item;
+    uint8_t body[4096];
+} pushed;
+
+int inbox_push(struct inbox *inbox, const struct inbox_item *item)
+{
+    (void)inbox;
+    pushed.count++;
+    pushed.item = *item;
+    assert_true(item->body.length <= sizeof pushed.body);
+    memcpy(pushed.body, item->body.at, item->body.length);
+    pushed.item.body.at = pushed.body;
+    return pushed.outcome;
+}
+
+static uint64_t clock_ms = 5000;
+static enum admit_health health_now;
+static int drains;
+
+static uint64_t read_clock(void *context)
+{
+    (void)context;
+    return clock_ms;
+}
+
+static enum admit_health read_health(void *context)
+{
+    (void)context;
+    return health_now;
+}
+
+static void count_drain(void *context)
+{
+    (void)context;
+    drains++;
+}
+
+static struct policy *policy;
+static struct admit *admit;
+
+static const char *const rules =
+    "rule \"spiffe://t/worker\" { methods = {read, write} tenant = acme }\n"
+    "rule \"spiffe://t/gateway\" { methods = {read, write} tenant = acme\n"
+    "                              delegate = {other} update_any = true }\n"
+    "rule \"spiffe://t/boss\" { methods = {read, write, admin} tenant = acme\n"
+    "                           delegate = {other} admin = own }\n"
+    "rule \"spiffe://t/root\" { methods = {\"*\"} tenant = acme delegate = {\"*\"} admin = all }\n"
+    "rule \"spiffe://t/probe\" { methods = {health} tenant = acme }\n";
+
+static int setup(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/activityd-admit-XXXXXX";
+    char error[512];
+    int fd = mkstemp(path);
+    if (fd < 0 || write(fd, rules, strlen(rules)) != (ssize_t)strlen(rules) || close(fd) != 0) {
+        return -1;
+    }
+    int outcome = policy_load(path, &policy, error, sizeof error);
+    (void)unlink(path);
+    const struct admit_options options = {.epoch = EPOCH,
+                                          .slow_call_ms = 1000,
+                                          .boot_ms = read_clock,
+                                          .health = read_health,
+                                          .drain = count_drain};
+    admit = admit_new(&options);
+    log_set_level(LOG_LEVEL_FATAL); /* refusals are what is tested */
+    return outcome == 0 && admit != NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    admit_free(admit);
+    admit_free(NULL);
+    policy_free(policy);
+    log_set_level(LOG_LEVEL_INFO);
+    return 0;
+}
+
+static struct admit_peer peer_of(const char *name)
+{
+    return (struct admit_peer){.principal = view_of(name),
+                               .rule = policy_find(policy, view_of(name)),
+                               .address = "127.0.0.1:1"};
+}
+
+static struct admit_call call;
+static uint8_t answer[ADMIT_REPLY_MAX];
+static struct frame_reply reply; /* views answer */
+
+/* Admits bytes; true when they were answered at once, with `reply` read. */
+static bool admits_bytes(const char *who, struct view bytes)
+{
+    const struct admit_peer peer = peer_of(who);
+    assert_non_null(peer.rule);
+    pushed.count = 0;
+    size_t length = admit_request(admit, &peer, 42, bytes, &call, answer);
+    assert_int_equal(call.received_ms, clock_ms);
+    if (length == 0) {
+        assert_int_equal(pushed.count, 1);
+        return false;
+    }
+    struct frame_error error;
+    assert_int_equal(frame_reply_decode((struct view){answer, length}, &reply, &error), 0);
+    assert_true(reply.epoch == EPOCH);
+    return true;
+}
+
+static bool admits(const char *who, const struct frame_request *frame)
+{
+    static uint8_t bytes[64 * 1024];
+    assert_true(frame_request_head_size(frame) + frame->payload.length <= sizeof bytes);
+    uint8_t *end = frame_request_encode_head(frame, bytes);
+    if (frame->payload.length > 0) {
+        memcpy(end, frame->payload.bytes, frame->payload.length);
+    }
+    return admits_bytes(who, (struct view){bytes, (size_t)(end - bytes) + frame->payload.length});
+}
+
+static void assert_reply(enum status_code code, const char *reason)
+{
+    if (reply.code != (uint32_t)code || !view_equal(reply.reason, view_of(reason))) {
+        fail_msg("answered %u %.*s", reply.code, (int)reply.reason.length,
+                 (const char *)reply.reason.bytes);
+    }
+}
+
+static struct frame_request request(const char *method, const char *payload)
+{
+    return (struct frame_request){.method = view_of(method), .payload = view_of(payload)};
+}
+
+#define CHECK_METHOD   "activity.v1.HealthService/Check"
+#define DESTROY_METHOD "activity.v1.ActivityService/DestroyActivity"
+#define GET_METHOD     "activity.v1.ActivityService/GetActivity"
+#define JOB_7          "\x08\x07"
+
+static void test_garbage_gets_one_answer(void **state)
+{
+    (void)state;
+    static const char *const garbage[] = {"", "\xff", "GET / HTTP/1.0\r\n\r\n",
+                                          "\x0a\x05"
+                                          "abc"};
+    for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
+        assert_true(admits_bytes("spiffe://t/worker", view_of(garbage[i])));
+        assert_reply(STATUS_INVALID_ARGUMENT, "MALFORMED_FRAME");
+        assert_true(reply.message.length > 0);
+    }
+    static uint8_t large[LIMIT_REQUEST_BYTES + 1];
+    assert_true(admits_bytes("spiffe://t/worker", (struct view){large, sizeof large}));
+    assert_reply(STATUS_INVALID_ARGUMENT, "FRAME_TOO_LARGE");
+    assert_true(admits_bytes("spiffe://t/worker", (struct view){large, sizeof large - 1}));
+    assert_reply(STATUS_INVALID_ARGUMENT, "MALFORMED_FRAME");
+    assert_int_equal(pushed.count, 0);
+}
+
+static void test_methods(void **state)
+{
+    (void)state;
+    struct frame_request frame = request("", JOB_7);
+    assert_true(admits("spiffe://t/worker", &frame));
+    assert_reply(STATUS_INVALID_ARGUMENT, "BAD_FIELD");
+    frame = request("activity.v1.ActivityService/Explode", JOB_7);
+    assert_true(admits("spiffe://t/worker", &frame));
+    assert_reply(STATUS_UNIMPLEMENTED, "UNKNOWN_METHOD");
+    assert_null(call.method);
+    frame = request(GET_METHOD, "\xff");
+    assert_true(admits("spiffe://t/worker", &frame));
+    assert_reply(STATUS_INVALID_ARGUMENT, "MALFORMED_PAYLOAD");
+    frame = request(GET_METHOD, "");
+    assert_true(admits("spiffe://t/worker", &frame));
+    assert_reply(STATUS_INVALID_ARGUMENT, "BAD_FIELD");
+    assert_true(view_equal(reply.metadata[0].value, view_of("job_id")));
+    assert_int_equal(pushed.count, 0);
+}
+
+/* The matrix of who may call what. */
+static void test_rights_to_call(void **state)
+{
+    (void)state;
+    static const char *const cast[] = {"spiffe://t/worker", "spiffe://t/gateway", "spiffe://t/boss",
+                                       "spiffe://t/root", "spiffe://t/probe"};
+    static const struct {
+        const char *method;
+        const char *payload;
+        const char *allowed; /* one letter for each of the cast */
+    } rows[] = {
+        {CHECK_METHOD, "", "yyyyy"},
+        {"activity.v1.AdminService/GetServerInfo", "", "yyyyy"},
+        {GET_METHOD, JOB_7, "yyyyn"},
+        {DESTROY_METHOD, JOB_7, "yyyyn"},
+        {"activity.v1.AdminService/ListPresentUsers", "", "nnyyn"},
+        {"activity.v1.AdminService/GetStateHash", "", "nnnyn"},
+        {"activity.v1.AdminService/Drain", "", "nnnyn"},
+    };
+    drains = 0;
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        for (size_t c = 0; c < sizeof cast / sizeof cast[0]; c++) {
+            struct frame_request frame = request(rows[r].method, rows[r].payload);
+            bool answered = admits(cast[c], &frame);
+            bool denied = answered && reply.code == STATUS_PERMISSION_DENIED;
+            if (denied != (rows[r].allowed[c] == 'n')) {
+                fail_msg("%s by %s", rows[r].method, cast[c]);
+            }
+            if (denied) {
+                assert_reply(STATUS_PERMISSION_DENIED, "NOT_ALLOWED");
+                assert_int_equal(pushed.count, 0);
+            }
+        }
+    }
+    assert_int_equal(drains, 1);
+}
+
+static struct frame_request on_behalf(const char *tenant, const char *user)
+{
+    struct frame_request frame = request(DESTROY_METHOD, JOB_7);
+    frame.on_behalf_of = true;
+    frame.tenant = view_of(tenant);
+    frame.user = view_of(user);
+    return frame;
+}
+
+/* The caller of the command that was pushed. */
+static const struct command_caller *pushed_caller(void)
+{
+    static struct command command;
+    assert_int_equal(pushed.item.kind, INBOX_COMMAND);
+    struct reader reader = reader_of(pushed.item.body);
+    assert_true(command_decode(&reader, &command));
+    assert_int_equal(command.kind, COMMAND_DESTROY);
+    assert_true(command.destroy.job_id == 7);
+    return &command.destroy.caller;
+}
+
+static void assert_text(struct bytes text, const char *expected)
+{
+    assert_true(bytes_equal(text, bytes_of(expected, strlen(expected))));
+}
+
+static void test_who_is_called_for(void **state)
+{
+    (void)state;
+    struct frame_request frame = request(DESTROY_METHOD, JOB_7);
+    assert_false(admits("spiffe://t/worker", &frame));
+    const struct command_caller *caller = pushed_caller();
+    assert_text(caller->tenant, "acme");
+    assert_text(caller->principal, "spiffe://t/worker");
+    assert_text(caller->user, "");
+    assert_int_equal(caller->rights, 0);
+    assert_int_equal(caller->group_count, 0);
+
+    /* The own tenant may be named, a user in it only with delegate. */
+    frame = on_behalf("acme", "");
+    assert_false(admits("spiffe://t/worker", &frame));
+    frame = on_behalf("acme", "bob");
+    assert_true(admits("spiffe://t/worker", &frame));
+    assert_reply(STATUS_PERMISSION_DENIED, "NOT_ALLOWED");
+    assert_true(admits("spiffe://t/gateway", &frame));
+    assert_reply(STATUS_PERMISSION_DENIED, "NOT_ALLOWED");
+
+    frame = on_behalf("other", "bob");
+    frame.groups[0] = view_of("staff");
+    frame.groups[1] = view_of("night");
+    frame.group_count = 2;
+    assert_false(admits("spiffe://t/gateway", &frame));
+    caller = pushed_caller();
+    assert_text(caller->tenant, "other");
+    assert_text(caller->user, "bob");
+    assert_int_equal(caller->rights, RIGHT_UPDATE_ANY);
+    assert_int_equal(caller->group_count, 2);
+    assert_text(caller->groups[1], "night");
+    frame = on_behalf("third", "bob");
+    assert_true(admits("spiffe://t/gateway", &frame));
+
+    /* Admin of the own tenant is none elsewhere; admin = all is everywhere. */
+    frame = on_behalf("other", "");
+    assert_false(admits("spiffe://t/boss", &frame));
+    assert_int_equal(pushed_caller()->rights, 0);
+    frame = request(DESTROY_METHOD, JOB_7);
+    assert_false(admits("spiffe://t/boss", &frame));
+    assert_int_equal(pushed_caller()->rights, RIGHT_ADMIN);
+    frame = on_behalf("third", "bob");
+    assert_false(admits("spiffe://t/root", &frame));
+    assert_int_equal(pushed_caller()->rights, RIGHT_ADMIN);
+    frame = on_behalf("other", "");
+    frame.method = view_of("activity.v1.AdminService/ListPresentUsers");
+    frame.payload = view_of("");
+    assert_true(admits("spiffe://t/boss", &frame));
+    assert_reply(STATUS_PERMISSION_DENIED, "NOT_ALLOWED");
+}
+
+static void test_deadlines_and_tokens(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t timeout_ms;
+        uint64_t deadline_ms;
+    } rows[] = {{0, 35000}, {1, 5001}, {60000, 65000}, {60001, 65000}, {UINT32_MAX, 65000}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct frame_request frame = request(GET_METHOD, JOB_7);
+        frame.timeout_ms = rows[i].timeout_ms;
+        assert_false(admits("spiffe://t/worker", &frame));
+        assert_int_equal(pushed.item.kind, INBOX_QUERY);
+        assert_int_equal(pushed.item.token, 42);
+        assert_int_equal(pushed.item.deadline_ms, rows[i].deadline_ms);
+    }
+}
+
+static void test_overload(void **state)
+{
+    (void)state;
+    static const struct {
+        int outcome;
+        enum status_code code;
+        const char *reason;
+    } rows[] = {{1, STATUS_RESOURCE_EXHAUSTED, "INBOX_FULL"},
+                {2, STATUS_UNAVAILABLE, "DRAINING"},
+                {3, STATUS_RESOURCE_EXHAUSTED, "DISK_FULL"}};
+    struct frame_request frame = request(DESTROY_METHOD, JOB_7);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        pushed.outcome = rows[i].outcome;
+        assert_true(admits("spiffe://t/worker", &frame));
+        assert_reply(rows[i].code, rows[i].reason);
+        assert_true(reply.retry_after_ms > 0);
+    }
+    pushed.outcome = 0;
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    static const struct {
+        enum admit_health health;
+        const char *payload;
+        const char *response; /* NULL: UNKNOWN_SERVICE */
+    } rows[] = {
+        {ADMIT_SERVING, "", "\x08\x01"},
+        {ADMIT_SERVING,
+         "\x0a\x1b"
+         "activity.v1.ActivityService",
+         "\x08\x01"},
+        {ADMIT_SERVING,
+         "\x0a\x19"
+         "activity.v1.ChangeService",
+         "\x08\x01"},
+        {ADMIT_SERVING,
+         "\x0a\x0b"
+         "activity.v1",
+         NULL},
+        {ADMIT_SERVING,
+         "\x0a\x04"
+         "nope",
+         NULL},
+        {ADMIT_SERVING, "\x10\x05\x0a\x00", NULL}, /* ends at the NUL: a cut field */
+        {ADMIT_DRAINING, "",
+         "\x08\x02\x12\x1b"
+         "the server is about to stop"},
+        {ADMIT_DISK_FULL, "",
+         "\x08\x02\x12\x29"
+         "the journal cannot grow: its disk is full"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct frame_request frame = request(CHECK_METHOD, rows[i].payload);
+        health_now = rows[i].health;
+        assert_true(admits("spiffe://t/probe", &frame));
+        assert_int_equal(pushed.count, 0);
+        if (rows[i].response != NULL) {
+            assert_reply(STATUS_OK, "");
+            assert_true(view_equal(reply.payload, view_of(rows[i].response)));
+        } else {
+            assert_true(reply.code == STATUS_NOT_FOUND || reply.code == STATUS_INVALID_ARGUMENT);
+        }
+    }
+    health_now = ADMIT_SERVING;
+    struct frame_request frame = request(CHECK_METHOD, "\x08\x01");
+    assert_true(admits("spiffe://t/probe", &frame));
+    assert_reply(STATUS_INVALID_ARGUMENT, "MALFORMED_PAYLOAD");
+    frame = request(CHECK_METHOD, "\x10\x05"); /* a field of a later version */
+    assert_true(admits("spiffe://t/probe", &frame));
+    assert_reply(STATUS_OK, "");
+}
+
+static char seen[4096];
+
+/* What is logged while a pipe stands in for standard error. */
+static const char *logged(int fd)
+{
+    ssize_t n = read(fd, seen, sizeof seen - 1);
+    seen[n > 0 ? n : 0] = '\0';
+    return seen;
+}
+
+static void test_diagnostics(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    log_init(ends[1], LOG_LEVEL_INFO, true);
+    struct frame_request frame = request(DESTROY_METHOD, JOB_7);
+    frame.metadata[0] = (struct frame_metadata){view_of("traceparent"), view_of("00-ab-cd-01")};
+    frame.metadata_count = 1;
+    assert_true(admits("spiffe://t/probe", &frame));
+    const char *line = logged(ends[0]);
+    assert_non_null(strstr(line, "msg=\"call refused\" reason=NOT_ALLOWED"));
+    assert_non_null(strstr(line, "principal=spiffe://t/probe"));
+    assert_non_null(strstr(line, "traceparent=00-ab-cd-01"));
+
+    assert_false(admits("spiffe://t/worker", &frame));
+    const struct admit_peer peer = peer_of("spiffe://t/worker");
+    clock_ms += 999;
+    admit_answered(admit, &peer, &call);
+    clock_ms += 1;
+    admit_answered(admit, &peer, &call);
+    line = logged(ends[0]);
+    assert_non_null(strstr(line, "msg=\"slow call\" method=" DESTROY_METHOD " elapsed_ms=1000 "));
+    assert_non_null(strstr(line, "traceparent=00-ab-cd-01"));
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+    clock_ms = 5000;
+    log_init(2, LOG_LEVEL_FATAL, false);
+    assert_int_equal(close(ends[0]), 0);
+    assert_int_equal(close(ends[1]), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_garbage_gets_one_answer),
+        cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_rights_to_call),
+        cmocka_unit_test(test_who_is_called_for),
+        cmocka_unit_test(test_deadlines_and_tokens),
+        cmocka_unit_test(test_overload),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_diagnostics),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
