@@ -154,6 +154,9 @@ struct activity_options {
     uint32_t connect_timeout_ms; /* how much of it a call waits for a connection; 5,000 */
     uint32_t reconnect_min_ms;   /* pauses between attempts to connect grow from; 50 */
     uint32_t reconnect_max_ms;   /* to; 5,000 */
+    /* After this long without any answer the server is asked for a sign of life, and after as long
+     * again the connection is given up for dead; 5,000. */
+    uint32_t silence_ms;
 
     uint32_t attempts_max; /* how often one call is tried; 1 = never repeated; 5 */
     /* How many repetitions upon refusals ("come back later") the client may have in stock; each
@@ -649,7 +652,10 @@ void activity_result_free(activity_result *result); /* may be NULL */
 
 /* --- Many calls in flight ------------------------------------------------------------------- */
 
-/* A window of up to `size` (1 to 65,536) calls that have been submitted and not yet taken by
+/* Calls in flight are executed in no promised order: what must come after another is submitted after
+ * the other's completion (a batch update keeps its own order).
+ *
+ * A window of up to `size` (1 to 65,536) calls that have been submitted and not yet taken by
  * activity_next(). A client may have several; one per thread is the usual way. NULL on error. */
 activity_window *activity_window_new(activity_client *client, size_t size,
                                      struct activity_error *error);

@@ -156,15 +156,28 @@ static void wake_all(struct activity_client *client)
     pthread_cond_broadcast(&client->changed);
 }
 
-/* What was given to a connection that is gone, or that another one now replaces. */
-static void lose_calls_of(struct activity_client *client, const struct link *link, bool posted_too)
+/* What was sent on a connection that is gone. What NNG has not sent yet it will send on the next
+ * connection to the same server by itself. */
+static void lose_sent(struct activity_client *client, const struct link *link)
 {
     uint32_t at = 1;
     struct call *call;
     while ((call = call_table_next(&client->calls, &at)) != NULL) {
-        if (call->link == link &&
-            (call->state == CALL_SENT ||
-             (posted_too && call->state == CALL_POSTED && call->repeatable))) {
+        if (call->link == link && call->state == CALL_SENT) {
+            lose(client, call);
+        }
+    }
+}
+
+/* What NNG holds for servers that are gone, now that another one is used instead: it may still be
+ * sent there, much later, and then has been executed before. */
+static void lose_posted_elsewhere(struct activity_client *client)
+{
+    uint32_t at = 1;
+    struct call *call;
+    while ((call = call_table_next(&client->calls, &at)) != NULL) {
+        if (call->state == CALL_POSTED && call->repeatable && call->link != client->link &&
+            !link_is_up(call->link)) {
             lose(client, call);
         }
     }
@@ -183,6 +196,9 @@ static struct link *another_link(struct activity_client *client, const struct li
 static void use(struct activity_client *client, struct link *link)
 {
     client->link = link;
+    if (link != NULL) {
+        lose_posted_elsewhere(client);
+    }
     wake_all(client);
     client_flush(client);
 }
@@ -205,15 +221,14 @@ static void on_down(void *owner, struct link *link)
     if (client->draining == link) {
         client->draining = NULL;
     }
-    struct link *other = client->link == link ? another_link(client, link) : client->link;
-    lose_calls_of(client, link, other != NULL);
-    if (client->link != link) {
-        client_flush(client);
-        return;
+    lose_sent(client, link);
+    if (client->link == link) {
+        client->down_ms = clock_now_ms();
+        client->next_dial_ms = client->down_ms;
+        use(client, another_link(client, link));
+    } else {
+        use(client, client->link); /* what was lost goes there */
     }
-    client->down_ms = clock_now_ms();
-    client->next_dial_ms = client->down_ms;
-    use(client, other);
 }
 
 static void on_sent(void *owner, struct link *link, uint32_t id, enum link_sent outcome)

@@ -13,7 +13,10 @@
 #include "client/lib/link.h"
 #include "client/lib/retry.h"
 
-enum { CLIENT_SERVERS_MAX = 16 };
+enum {
+    CLIENT_SERVERS_MAX = 16,
+    CLIENT_DIAL_NEXT_MS = 500, /* how long the servers tried so far have before one more is tried */
+};
 
 /* On whose behalf; owned copies. */
 struct caller {
@@ -29,6 +32,7 @@ struct activity_client {
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     uint32_t attempts_max;
+    uint32_t silence_ms;
     struct link *links[CLIENT_SERVERS_MAX];
     size_t link_count;
     uint8_t *probe;

@@ -1,9 +1,10 @@
 #include "client/lib/link.h"
 
-#include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
@@ -39,6 +40,9 @@ struct link {
     pthread_mutex_t *lock;
     uint32_t reconnect_min_ms;
     uint32_t reconnect_max_ms;
+
+    atomic_bool closing;
+    atomic_uint posting; /* calls of post_begin() without their post_end() */
 
     /* Under the lock. */
     bool dialling;
@@ -120,6 +124,35 @@ static enum link_fault configure_tls(nng_tls_config *config, const struct link_f
     return fault;
 }
 
+/* --- Giving operations to NNG --- */
+
+/* A raw socket takes an operation that comes just while it is being closed into a queue that nobody
+ * empties any more (nni_msgq_aio_get does not look whether it is closed), and freeing the operation
+ * then touches the freed queue. So nothing may be given to NNG from link_close() on. */
+static bool post_begin(struct link *link)
+{
+    atomic_fetch_add(&link->posting, 1);
+    if (atomic_load(&link->closing)) {
+        atomic_fetch_sub(&link->posting, 1);
+        return false;
+    }
+    return true;
+}
+
+static void post_end(struct link *link)
+{
+    atomic_fetch_sub(&link->posting, 1);
+}
+
+/* Each post_begin() is followed by one call that does not block. */
+static void wait_for_posts(struct link *link)
+{
+    atomic_store(&link->closing, true);
+    while (atomic_load(&link->posting) > 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 /* --- Sending --- */
 
 bool link_has_lane(const struct link *link)
@@ -172,7 +205,13 @@ struct lane *link_lane_take(struct link *link, uint32_t id, const struct view *p
 
 void lane_post(struct lane *lane)
 {
-    nng_send_aio(lane->link->socket, lane->aio);
+    if (post_begin(lane->link)) {
+        nng_send_aio(lane->link->socket, lane->aio);
+        post_end(lane->link);
+    } else {
+        nng_msg_free(nng_aio_get_msg(lane->aio));
+        nng_aio_set_msg(lane->aio, NULL);
+    }
 }
 
 static enum link_sent finish_send(struct lane *lane)
@@ -288,7 +327,10 @@ static void received(void *arg)
     nng_aio_set_msg(link->receive, NULL);
     take_message(link, message);
     nng_msg_free(message);
-    nng_recv_aio(link->socket, link->receive);
+    if (post_begin(link)) {
+        nng_recv_aio(link->socket, link->receive);
+        post_end(link);
+    }
 }
 
 /* --- Connections --- */
@@ -419,7 +461,7 @@ enum link_fault link_open(const struct link_config *config, struct link **link)
         fault = open_socket(made, config);
     }
     if (fault != LINK_OK) {
-        link_close(made);
+        link_free(made);
         return fault;
     }
     nng_recv_aio(made->socket, made->receive);
@@ -429,12 +471,19 @@ enum link_fault link_open(const struct link_config *config, struct link **link)
 
 void link_close(struct link *link)
 {
+    wait_for_posts(link);
+    if (link->socket.id != 0) {
+        nng_close(link->socket);
+        link->socket.id = 0;
+    }
+}
+
+void link_free(struct link *link)
+{
     if (link == NULL) {
         return;
     }
-    if (link->socket.id != 0) {
-        nng_close(link->socket);
-    }
+    link_close(link);
     if (link->tls != NULL) {
         nng_tls_config_free(link->tls);
     }
@@ -487,9 +536,10 @@ const char *link_url(const struct link *link)
     return link->url;
 }
 
+/* Above 0 from the first moment on. */
 static uint64_t since(uint64_t then_ms, uint64_t now_ms)
 {
-    return then_ms == 0 || now_ms <= then_ms ? 0 : now_ms - then_ms;
+    return then_ms == 0 ? 0 : now_ms <= then_ms ? 1 : now_ms - then_ms + 1;
 }
 
 uint64_t link_silent_ms(const struct link *link, uint64_t now_ms)
@@ -535,8 +585,9 @@ static const struct {
     const char *text;
 } dial_failures[DIALS_EXPLAINED] = {
     {"auth", "the TLS handshake failed: the server's certificate is not of the given CA or has "
-             "another name, or the server refused this client's certificate (with TLS 1.3 that "
-             "shows only as a bad record MAC here; the server's diagnostics name the reason)"},
+             "another name, or the key does not belong to the certificate, or the server refused "
+             "this client's certificate (with TLS 1.3 that shows only as a bad record MAC here; "
+             "the server's diagnostics name the reason)"},
     {"refused", "connection refused: nothing listens there"},
     {"timeout", "no answer to the attempt to connect"},
     {"proto", "what listens there does not speak this protocol"},

@@ -6,9 +6,9 @@
  * NNG, since an operation that is cancelled just when it completes may call back twice or never
  * there (https://github.com/nanomsg/nng/issues/2208).
  *
- * A link is up when the server has answered a probe on the present connection: a server that refuses
- * a client closes the connection right after the handshake, and a request sent in between would be
- * of unknown outcome.
+ * A link is up when the server has answered a probe on the present connection: a server that
+ * refuses a client closes the connection right after the handshake, and a request sent in between
+ * would be of unknown outcome.
  *
  * All links of a client share its mutex (link_config.lock), which the events are called with.
  * Functions marked "locked" want it held; all others must be called without it. */
@@ -26,7 +26,7 @@
  * generation, then a slot of the table of calls. Slot 0 belongs to the probes. */
 enum { LINK_ID_SLOT_BITS = 17, LINK_ID_GENERATION_BITS = 14 };
 
-struct link; /* heap object: link_open() to link_close() */
+struct link; /* heap object: link_open() to link_free() */
 struct lane; /* one send under way; belongs to its link */
 
 struct link_files { /* PEM */
@@ -41,7 +41,7 @@ enum link_fault {
     LINK_BAD_CA = 1, /* cannot be read or is no PEM certificate */
     LINK_BAD_CERT = 2,
     LINK_BAD_KEY = 3,      /* cannot be read */
-    LINK_BAD_KEY_PAIR = 4, /* no PEM, or the key does not belong to the certificate */
+    LINK_BAD_KEY_PAIR = 4, /* no PEM; that both belong together shows in the handshake only */
     LINK_BAD_SERVER = 5,   /* no URL of the kind tls+tcp://host:port */
     LINK_NO_MEMORY = 6,
     LINK_FAILED = 7,
@@ -54,7 +54,8 @@ enum link_sent {
     LINK_NOT_SENT = 2, /* NNG refused it; it will not be sent */
 };
 
-/* Called by NNG's threads with the lock held; may unlock it for a while, must return with it held. */
+/* Called by NNG's threads with the lock held; may unlock it for a while, must return with it held.
+ */
 struct link_events {
     void (*up)(void *owner, struct link *link);
     void (*down)(void *owner, struct link *link); /* only after up */
@@ -81,8 +82,10 @@ bool link_url_host(const char *url, char *host, size_t size);
 /* Opens the socket without connecting. */
 __attribute__((warn_unused_result)) enum link_fault link_open(const struct link_config *config,
                                                               struct link **link);
-/* Closes the connection; may be NULL. No event comes any more when it returns. */
+/* Closes the connection; no event comes any more when it returns. All links of an owner are closed
+ * before the first is freed, since an event of one may look at the others. */
 void link_close(struct link *link);
+void link_free(struct link *link); /* may be NULL */
 
 /* Begins to connect in the background, for ever; again is harmless. */
 void link_dial(struct link *link);
@@ -105,8 +108,8 @@ uint64_t link_probed_ms(const struct link *link, uint64_t now_ms);
  * Locked. */
 unsigned link_refusals(const struct link *link);
 
-/* Takes a free lane and fills it with a message of `count` parts (locked); NULL if there is none, or
- * with *no_memory set. It must then be given to lane_post(), without the lock. */
+/* Takes a free lane and fills it with a message of `count` parts (locked); NULL if there is none,
+ * or with *no_memory set. It must then be given to lane_post(), without the lock. */
 struct lane *link_lane_take(struct link *link, uint32_t id, const struct view *parts, size_t count,
                             bool *no_memory);
 bool link_has_lane(const struct link *link); /* locked */

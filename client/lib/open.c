@@ -15,6 +15,7 @@ enum {
     RECONNECT_MAX_MS = 5000,
     ATTEMPTS_MAX = 5,
     RETRY_BUDGET = 100,
+    SILENCE_MS = 5000,
     HOST_SIZE = 256,
 };
 
@@ -127,7 +128,7 @@ static int error_from_fault(struct activity_error *error, enum link_fault fault)
         return error_bad_field(error, "key_file", "cannot be read");
     case LINK_BAD_KEY_PAIR:
         return error_bad_field(error, "key_file",
-                               "and cert_file are not a PEM key and the certificate for it");
+                               "or cert_file is not PEM, or not of a kind that is known");
     case LINK_BAD_SERVER:
         return error_bad_field(error, "servers", "has one that is not tls+tcp://host:port");
     case LINK_NO_MEMORY:
@@ -192,6 +193,7 @@ static int set_up(struct activity_client *client, const struct activity_options 
     client->timeout_ms = or_default(options->timeout_ms, TIMEOUT_MS);
     client->connect_timeout_ms = or_default(options->connect_timeout_ms, CONNECT_TIMEOUT_MS);
     client->attempts_max = or_default(options->attempts_max, ATTEMPTS_MAX);
+    client->silence_ms = or_default(options->silence_ms, SILENCE_MS);
     retry_budget_init(&client->budget, or_default(options->retry_budget, RETRY_BUDGET));
     if (!clock_random(&client->chance, sizeof client->chance)) {
         return error_set(error, ACTIVITY_UNAVAILABLE, "CLIENT_INTERNAL",
@@ -201,6 +203,7 @@ static int set_up(struct activity_client *client, const struct activity_options 
         return error_no_memory(error);
     }
     client->down_ms = clock_now_ms();
+    client->next_dial_ms = client->down_ms + CLIENT_DIAL_NEXT_MS;
     return error_from_fault(error, open_links(client, options));
 }
 
@@ -233,6 +236,9 @@ void activity_client_free(activity_client *client)
     }
     for (size_t i = 0; i < client->link_count; i++) {
         link_close(client->links[i]);
+    }
+    for (size_t i = 0; i < client->link_count; i++) {
+        link_free(client->links[i]);
     }
     call_table_deinit(&client->calls);
     caller_deinit(&client->caller);

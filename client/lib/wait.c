@@ -6,12 +6,7 @@
 #include "client/lib/client.h"
 #include "client/lib/clock.h"
 
-enum {
-    LOOK_AFTER_MS = 1000, /* at most, between two looks of a waiting thread */
-    DIAL_NEXT_MS = 300,   /* how long the servers tried so far have before one more is tried */
-    SILENCE_MS = 5000,    /* after this long without an answer a connection is asked for life, */
-    DEAD_MS = 5000,       /* and after this long without an answer to that given up */
-};
+enum { LOOK_AFTER_MS = 1000 }; /* at most, between two looks of a waiting thread */
 
 static void condition_init(pthread_cond_t *condition)
 {
@@ -54,11 +49,11 @@ static struct chores look_at_links(struct activity_client *client, uint64_t now)
             for (size_t i = 0; i < client->link_count && chores.dial == NULL; i++) {
                 chores.dial = link_is_dialling(client->links[i]) ? NULL : client->links[i];
             }
-            client->next_dial_ms = now + DIAL_NEXT_MS;
+            client->next_dial_ms = now + CLIENT_DIAL_NEXT_MS;
         }
-    } else if (link_probed_ms(link, now) >= DEAD_MS) {
+    } else if (link_probed_ms(link, now) >= client->silence_ms) {
         chores.reset = link;
-    } else if (link_probed_ms(link, now) == 0 && link_silent_ms(link, now) >= SILENCE_MS) {
+    } else if (link_probed_ms(link, now) == 0 && link_silent_ms(link, now) >= client->silence_ms) {
         chores.probe = link;
     }
     return chores;
@@ -141,7 +136,7 @@ static uint64_t earlier_of(uint64_t a, uint64_t b)
 /* While there is no connection another server is tried now and then. */
 static uint64_t next_look_ms(const struct activity_client *client, uint64_t now)
 {
-    return client->link == NULL ? now + DIAL_NEXT_MS : now + LOOK_AFTER_MS;
+    return client->link == NULL ? now + CLIENT_DIAL_NEXT_MS : now + LOOK_AFTER_MS;
 }
 
 struct call *client_wait(struct activity_client *client, struct waiter *waiter, uint64_t until_ms)
