@@ -21,22 +21,6 @@ void changes_layout(struct changes *changes, struct region *region, const struct
     order_layout(&changes->order, region, CHANGE_VIEWS * documents);
 }
 
-void change_source_hold(struct names *names, const struct change_source *source) {
-    names_hold(names, source->principal);
-    names_hold(names, source->user);
-    for (uint32_t i = 0; i < source->group_count; i++) {
-        names_hold(names, source->groups[i]);
-    }
-}
-
-void change_source_release(struct names *names, const struct change_source *source) {
-    names_release(names, source->principal);
-    names_release(names, source->user);
-    for (uint32_t i = 0; i < source->group_count; i++) {
-        names_release(names, source->groups[i]);
-    }
-}
-
 static uint64_t cap_of(const struct core_limits *limits, enum heavy heavy) {
     switch (heavy) {
     case HEAVY_DOCUMENTS: return limits->change_documents_max;
@@ -188,7 +172,7 @@ static void model_leave(struct changes *changes, struct names *names, uint32_t i
     list_remove(&document->places[model->view].models, &changes->models, CHANGE_SIBLINGS, id);
     list_remove(&changes->expiring[model->view], &changes->models, CHANGE_EXPIRING, id);
     shares_sub(names, document->tenant, SHARE_MODELS, 1);
-    change_source_release(names, &model->source);
+    job_rights_release(names, &model->rights);
     names_release(names, model->name);
     table_give(&changes->models, id);
 }
@@ -303,17 +287,17 @@ uint32_t changes_put(struct changes *changes, struct names *names, const struct 
     struct change_document *document = changes_document(changes, update->document);
     struct change_place *place = &document->places[update->view];
     CHECK(document->pins != 0);
-    change_source_hold(names, &update->source); /* before the old one is released: it may be the same */
+    job_rights_hold(names, &update->rights); /* before the old one is released: it may be the same */
     uint32_t id = model_find(changes, place, update->affected_model);
     if (id == 0) {
         id = model_make(changes, names, limits, update);
     } else {
         list_remove(&place->models, &changes->models, CHANGE_SIBLINGS, id);
         list_remove(&changes->expiring[update->view], &changes->models, CHANGE_EXPIRING, id);
-        change_source_release(names, &changes_model(changes, id)->source);
+        job_rights_release(names, &changes_model(changes, id)->rights);
     }
     struct change_model *model = changes_model(changes, id);
-    model->source = update->source;
+    model->rights = update->rights;
     model->service_ms = update->service_ms;
     model->updated_ms = later(model->updated_ms, update->updated_ms);
     model->last_ms = later(model->last_ms, update->last_ms);

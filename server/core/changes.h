@@ -14,6 +14,7 @@
 
 #include "server/core/command.h"
 #include "server/core/hash.h"
+#include "server/core/jobs.h"
 #include "server/core/list.h"
 #include "server/core/names.h"
 #include "server/core/order.h"
@@ -21,21 +22,13 @@
 
 #define CHANGE_VIEWS 2 /* enum core_change_view */
 
-/* Who recorded a change and who else may see it: names. */
-struct change_source {
-    uint32_t principal;
-    uint32_t user; /* 0: the principal acted as itself */
-    uint32_t group_count;
-    uint32_t groups[LIMIT_OBJECT_GROUPS];
-};
-
 /* One affected model of a document in one window. It holds its names. */
 struct change_model {
     uint64_t service_ms; /* of its latest change */
     uint64_t updated_ms;
     uint64_t first_ms;
     uint64_t last_ms;
-    struct change_source source; /* of its latest change */
+    struct job_rights rights; /* the recorder and the groups of its latest change */
     uint32_t name;
     uint32_t document;
     uint32_t view;
@@ -62,7 +55,7 @@ struct change_document {
     uint32_t in_flight;     /* so many changes, from the oldest on, are on their way to the index */
     uint64_t since_ms;      /* service time since which it waits for the index */
     struct list waiting;    /* changes for the index, those in flight included: pending.h */
-    uint32_t waiting_bytes; /* their JSON, without those in flight */
+    uint32_t zero;
     struct list_links queue;
     struct list_links idle;
     struct list_links idle_of_tenant;
@@ -132,7 +125,7 @@ struct change_update {
     uint32_t document;
     uint32_t view; /* enum core_change_view */
     uint32_t affected_model;
-    struct change_source source;
+    struct job_rights rights;
     uint64_t first_ms; /* of the window of changes now; in the database's window the first change that is kept counts */
     uint64_t last_ms;
     uint64_t updated_ms;
@@ -152,9 +145,7 @@ void changes_save(const struct changes *changes, struct stream_out *out);
 void changes_load(struct changes *changes, struct names *names, struct stream_in *in);
 const char *changes_verify(struct changes *changes, struct names *names, uint64_t service_ms);
 
-/* References to the names of a source, which stands in `tenant`. */
-void change_source_hold(struct names *names, const struct change_source *source);
-void change_source_release(struct names *names, const struct change_source *source);
-bool change_source_sound(const struct names *names, uint32_t tenant, const struct change_source *source);
+/* Whether a name is that of a model, short enough for what shows it. Total: for verification. */
+bool change_model_name_sound(const struct names *names, uint32_t name);
 
 #endif

@@ -4,17 +4,8 @@
 #include "server/core/shares.h"
 #include "server/core/stream.h"
 
-bool change_source_sound(const struct names *names, uint32_t tenant, const struct change_source *source) {
-    if (source->group_count > LIMIT_OBJECT_GROUPS || !names_is(names, source->principal, NAME_PRINCIPAL, tenant) ||
-        (source->user != 0 && !names_is(names, source->user, NAME_USER, tenant))) {
-        return false;
-    }
-    for (uint32_t i = 0; i < LIMIT_OBJECT_GROUPS; i++) {
-        if (i < source->group_count ? !names_is(names, source->groups[i], NAME_GROUP, tenant) : source->groups[i] != 0) {
-            return false;
-        }
-    }
-    return true;
+bool change_model_name_sound(const struct names *names, uint32_t name) {
+    return names_is(names, name, NAME_MODEL, 0) && names_at(names, name)->length <= LIMIT_MODEL_LENGTH;
 }
 
 /* One place: its models are this document's, different ones, in order of time. */
@@ -30,7 +21,8 @@ static bool place_sound(struct changes *changes, const struct names *names, uint
         const struct change_model *model = changes_model(changes, id);
         if (!table_claim(&changes->models, id) || model->document != at || model->view != view ||
             model->service_ms < before_ms || model->first_ms > model->last_ms || model->last_ms > model->updated_ms ||
-            !names_is(names, model->name, NAME_MODEL, 0) || !change_source_sound(names, document->tenant, &model->source)) {
+            !change_model_name_sound(names, model->name) || model->rights.tenant != document->tenant ||
+            !job_rights_sound(names, &model->rights)) {
             return false;
         }
         for (uint32_t other = model->siblings.previous; other != 0; other = changes_model(changes, other)->siblings.previous) {
@@ -50,8 +42,8 @@ static const char *verify_documents(struct changes *changes, struct names *names
     table_claim_begin(&changes->ids.blocks);
     for (uint32_t at = table_next(&changes->documents, 0); at != 0; at = table_next(&changes->documents, at)) {
         const struct change_document *document = changes_document(changes, at);
-        if (!names_is(names, document->tenant, NAME_TENANT, 0) || !names_is(names, document->model, NAME_MODEL, 0) ||
-            document->id_length == 0 || document->id_length > LIMIT_DOCUMENT_ID_LENGTH ||
+        if (document->zero != 0 || !names_is(names, document->tenant, NAME_TENANT, 0) ||
+            !change_model_name_sound(names, document->model) || document->id_length == 0 || document->id_length > LIMIT_DOCUMENT_ID_LENGTH ||
             !pool_claim(&changes->ids, document->id_first, document->id_length)) {
             return "changes: a document without its names or id";
         }
