@@ -21,12 +21,13 @@ static bool hex_id(const char *text, unsigned char id[ACTIVITY_REQUEST_ID_SIZE])
     return true;
 }
 
-enum { OBJECT_GROUPS_MAX = 8, ATTRIBUTES_MAX = 16, ITEMS_MAX = 16384 };
+enum { OBJECT_GROUPS_MAX = 8, ATTRIBUTES_MAX = 16, ITEMS_MAX = 16384, CREATES_IN_FLIGHT = 256 };
 
 struct create_arguments {
     struct activity_create_request request;
     const char *groups[OBJECT_GROUPS_MAX];
     struct activity_attribute attributes[ATTRIBUTES_MAX];
+    uint64_t count;
 };
 
 static int create_option(struct create_arguments *arguments, int option, char *value)
@@ -62,19 +63,94 @@ static int create_option(struct create_arguments *arguments, int option, char *v
         return hex_id(value, request->request_id)
                    ? EXIT_OK
                    : ctl_usage("create", "--request-id %s: 32 hex digits", value);
+    case 'c':
+        return ctl_number(value, 1000000, &arguments->count) && arguments->count > 0
+                   ? EXIT_OK
+                   : ctl_usage("create", "--count %s: 1 to 1,000,000", value);
     default:
         return ctl_usage("create", "unknown option");
     }
 }
 
+static void show_created(const struct settings *settings, const struct activity_created *created)
+{
+    if (settings->json) {
+        json_line((const struct json_pair[]){{"jobId", NULL, created->job_id},
+                                             {"updateWithinMs", NULL, created->update_within_ms},
+                                             {"killAfterMs", NULL, created->kill_after_ms},
+                                             {NULL, NULL, 0}});
+    } else {
+        (void)printf("%llu\n", (unsigned long long)created->job_id);
+    }
+}
+
+/* Many at once: each is one request with an id of its own. */
+static int create_many(const struct settings *settings, activity_client *client,
+                       const struct create_arguments *arguments)
+{
+    struct activity_error error;
+    activity_window *window = activity_window_new(client, CREATES_IN_FLIGHT, &error);
+    int code = window == NULL ? ctl_failed(&error) : EXIT_OK;
+    uint64_t sent = 0;
+    while (window != NULL && (sent < arguments->count || activity_window_used(window) > 0)) {
+        if (code == EXIT_OK && sent < arguments->count &&
+            activity_window_used(window) < CREATES_IN_FLIGHT) {
+            if (activity_submit_create(window, &arguments->request, NULL, sent++, &error) !=
+                ACTIVITY_OK) {
+                code = ctl_failed(&error);
+            }
+            continue;
+        }
+        struct activity_completion completion;
+        enum activity_next_outcome outcome = activity_next(window, 1000, &completion);
+        if (outcome == ACTIVITY_NEXT_IDLE) {
+            break;
+        }
+        if (outcome == ACTIVITY_NEXT_DONE && completion.error.code == ACTIVITY_OK) {
+            show_created(settings, activity_result_created(completion.result));
+        } else if (outcome == ACTIVITY_NEXT_DONE && code == EXIT_OK) {
+            code = ctl_failed(&completion.error);
+        }
+        activity_result_free(completion.result);
+    }
+    activity_window_free(window);
+    return code;
+}
+
+static int create_call(const struct settings *settings, const struct create_arguments *arguments)
+{
+    activity_client *client = ctl_client(settings);
+    if (client == NULL) {
+        return EXIT_FAILED;
+    }
+    struct activity_created created;
+    struct activity_error error;
+    int code;
+    if (arguments->count > 1) {
+        code = create_many(settings, client, arguments);
+    } else if (activity_create(client, &arguments->request, NULL, &created, &error) ==
+               ACTIVITY_OK) {
+        show_created(settings, &created);
+        code = EXIT_OK;
+    } else {
+        code = ctl_failed(&error);
+    }
+    activity_client_free(client);
+    return code;
+}
+
 int command_create(const struct settings *settings, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"group", required_argument, NULL, 'g'},      {"attribute", required_argument, NULL, 'a'},
-        {"parent", required_argument, NULL, 'p'},     {"retry-of", required_argument, NULL, 'r'},
-        {"request-id", required_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"group", required_argument, NULL, 'g'},
+                                            {"attribute", required_argument, NULL, 'a'},
+                                            {"parent", required_argument, NULL, 'p'},
+                                            {"retry-of", required_argument, NULL, 'r'},
+                                            {"request-id", required_argument, NULL, 'i'},
+                                            {"count", required_argument, NULL, 'c'},
+                                            {NULL, 0, NULL, 0}};
     struct create_arguments arguments;
     memset(&arguments, 0, sizeof arguments);
+    arguments.count = 1;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         int code = create_option(&arguments, option, optarg);
         if (code != EXIT_OK) {
@@ -84,30 +160,16 @@ int command_create(const struct settings *settings, int argc, char **argv)
     if (argc - optind < 1 || argc - optind > 2) {
         return ctl_usage("create", "a TYPE and perhaps a TITLE are needed");
     }
+    static const unsigned char none[ACTIVITY_REQUEST_ID_SIZE];
+    if (arguments.count > 1 && memcmp(arguments.request.request_id, none, sizeof none) != 0) {
+        return ctl_usage("create",
+                         "--request-id names one request: it cannot be used with --count");
+    }
     arguments.request.type = argv[optind];
     arguments.request.title = argc - optind == 2 ? argv[optind + 1] : NULL;
     arguments.request.groups = arguments.groups;
     arguments.request.attributes = arguments.attributes;
-    activity_client *client = ctl_client(settings);
-    if (client == NULL) {
-        return EXIT_FAILED;
-    }
-    struct activity_created created;
-    struct activity_error error;
-    int code = activity_create(client, &arguments.request, NULL, &created, &error);
-    activity_client_free(client);
-    if (code != ACTIVITY_OK) {
-        return ctl_failed(&error);
-    }
-    if (settings->json) {
-        json_line((const struct json_pair[]){{"jobId", NULL, created.job_id},
-                                             {"updateWithinMs", NULL, created.update_within_ms},
-                                             {"killAfterMs", NULL, created.kill_after_ms},
-                                             {NULL, NULL, 0}});
-    } else {
-        (void)printf("%llu\n", (unsigned long long)created.job_id);
-    }
-    return EXIT_OK;
+    return create_call(settings, &arguments);
 }
 
 struct update_arguments {

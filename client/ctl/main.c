@@ -16,7 +16,8 @@ static const struct command commands[] = {
      "  --attribute NAME=VALUE anything worth knowing (up to 16 times)\n"
      "  --parent JOB           the job that it is a part of\n"
      "  --retry-of JOB         the job that it repeats\n"
-     "  --request-id HEX       32 digits: repeat a create whose outcome is unknown\n",
+     "  --request-id HEX       32 digits: repeat a create whose outcome is unknown\n"
+     "  --count N              create N of them, an id per line\n",
      "  activityctl create upload \"Holiday pictures\"\n"
      "  activityctl create transcoding --group editors --attribute codec=av1\n",
      command_create},
@@ -332,7 +333,8 @@ static bool take_general(struct parsed *parsed, enum general_option option, cons
     return false;
 }
 
-/* Takes the general options out of argv, wherever they stand before "--"; the rest keeps its order. */
+/* Takes the general options out of argv, wherever they stand before "--"; the rest keeps its order.
+ */
 static bool parse_general(struct parsed *parsed, int *argc, char **argv)
 {
     int kept = 1;
