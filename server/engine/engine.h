@@ -1,4 +1,5 @@
-/* The single writer: inbox -> entry -> journal -> core -> replies and events. Start-up replay is the same loop. */
+/* The single writer: inbox -> entry -> journal -> core -> replies and events. Start-up replay is
+ * the same loop. */
 #ifndef ACTIVITYD_SERVER_ENGINE_ENGINE_H
 #define ACTIVITYD_SERVER_ENGINE_ENGINE_H
 
@@ -13,8 +14,8 @@
 /* Time and randomness, so that a simulator can take their place. */
 struct engine_clock {
     void *context;
-    uint64_t (*boot_ms)(void *context); /* CLOCK_BOOTTIME, truncated */
-    uint64_t (*wall_ms)(void *context); /* CLOCK_REALTIME */
+    uint64_t (*boot_ms)(void *context);                     /* CLOCK_BOOTTIME, truncated */
+    uint64_t (*wall_ms)(void *context);                     /* CLOCK_REALTIME */
     void (*random)(void *context, void *to, size_t length); /* getrandom */
 };
 extern const struct engine_clock engine_clock_system;
@@ -22,12 +23,14 @@ extern const struct engine_clock engine_clock_system;
 /* What the engine tells the outside. None of these may block for long. */
 struct engine_outlets {
     void *context;
-    /* A reply frame (a whole encoded ReplyEnvelope), durable. Called on the engine's outbox thread, where it may be
-     * encrypted and sent. The bytes are valid during the call. */
+    /* A reply frame (a whole encoded ReplyEnvelope), durable. Called on the engine's outbox thread,
+     * where it may be encrypted and sent. The bytes are valid during the call. */
     void (*reply)(void *context, uint64_t token, struct bytes frame);
-    /* The events of one applied entry, in order, as effects (struct effect of type EFFECT_EVENT). Outbox thread. */
+    /* The events of one applied entry, in order, as effects (struct effect of type EFFECT_EVENT).
+     * Outbox thread. */
     void (*events)(void *context, struct bytes effects);
-    /* The process must end: exit_status 74 after a failed write or sync, 70 after DIVERGED or damage, with one sentence. */
+    /* The process must end: exit_status 74 after a failed write or sync, 70 after DIVERGED or
+     * damage, with one sentence. */
     void (*fatal)(void *context, int exit_status, const char *text);
 };
 
@@ -46,7 +49,8 @@ struct engine_facts {
 };
 
 struct engine_options {
-    struct core_limits limits; /* from the configuration: journaled after replay when they differ from the state's */
+    struct core_limits limits; /* from the configuration: journaled after replay when they differ
+                                  from the state's */
     uint32_t inbox_places;     /* 1,024 */
     size_t inbox_bytes;        /* 128 MiB */
     size_t outbox_bytes;       /* replies waiting to be sent: 128 MiB */
@@ -58,20 +62,24 @@ struct engine_options {
 
 struct engine;
 
-/* Loads the newest snapshot, replays what follows, journals EPOCH (fresh journal, or one whose epoch changed) and LIMITS
- * when they differ, and starts the threads. The journal is opened but not started. On failure fills text and returns the exit status
- * that the process should end with (positive): 74 I/O, 70 damage or divergence (naming the entry), 78 limits. */
-__attribute__((warn_unused_result)) int engine_start(const struct engine_options *options, struct journal *journal,
-                                                     struct engine **engine, char *text, size_t text_size);
+/* Loads the newest snapshot, replays what follows, journals EPOCH (fresh journal, or one whose
+ * epoch changed) and LIMITS when they differ, and starts the threads. The journal is opened but not
+ * started. On failure fills text and returns the exit status that the process should end with
+ * (positive): 74 I/O, 70 damage or divergence (naming the entry), 78 limits. */
+__attribute__((warn_unused_result)) int engine_start(const struct engine_options *options,
+                                                     struct journal *journal,
+                                                     struct engine **engine, char *text,
+                                                     size_t text_size);
 
 struct inbox *engine_inbox(struct engine *engine);
 
-/* Refuses new commands from now on (inbox_push answers 2), lets queries through, commits and answers what is under way.
- * Returns at once. Any thread. */
+/* Refuses new commands from now on (inbox_push answers 2), lets queries through, commits and
+ * answers what is under way. Returns at once. Any thread. */
 void engine_drain(struct engine *engine);
 
-/* Waits until drained and the replies are handed over, writes a snapshot from the live core (`with_snapshot`), joins the
- * threads, closes nothing else. Then engine_free. */
+/* Waits until drained and the replies are handed over, writes a snapshot from the live core
+ * (`with_snapshot`), joins the threads, closes nothing else. Then journal_close, which may still
+ * call back, then engine_free. */
 void engine_stop(struct engine *engine, bool with_snapshot);
 void engine_free(struct engine *engine); /* accepts NULL */
 
@@ -92,8 +100,10 @@ void engine_status(const struct engine *engine, struct engine_status *status);
 /* The history's epoch, as every reply carries it. Any thread. */
 uint64_t engine_epoch(const struct engine *engine);
 
-/* The most memory that an engine with these options can touch: two cores, queues, entry buffers. For --print-limits. */
+/* The most memory that an engine with these options can touch: two cores, queues, entry buffers.
+ * For --print-limits. */
 size_t engine_memory_bytes(const struct engine_options *options,
-                           void (*part)(void *context, const char *name, size_t bytes), void *context);
+                           void (*part)(void *context, const char *name, size_t bytes),
+                           void *context);
 
 #endif
