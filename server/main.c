@@ -385,8 +385,8 @@ static void free_service(struct service *service)
 {
     endpoint_stop(service->endpoint);
     admit_free(service->admit);
+    journal_close(service->journal); /* its threads may call the engine until then */
     engine_free(service->engine);
-    journal_close(service->journal);
     certificates_deinit(&service->certificates);
     policy_free(service->policy);
 }
