@@ -61,13 +61,6 @@ static void on_reply(void *context, uint64_t token, struct bytes frame)
     endpoint_reply(service->endpoint, token, (struct view){frame.at, frame.length});
 }
 
-static void on_events(void *context, struct bytes effects)
-{
-    /* Events are kept in the core's window; the change-feed endpoint will take them from here. */
-    (void)context;
-    (void)effects;
-}
-
 /* Nothing may be acknowledged any more: no orderly end, the journal is what counts. */
 static void on_fatal(void *context, int exit_status, const char *text)
 {
@@ -114,7 +107,9 @@ static struct engine_options engine_options_of(struct service *service)
         .outbox_bytes = config->outbox_bytes,
         .snapshot_bytes = config->snapshot_bytes,
         .clock = engine_clock_system,
-        .outlets = {service, on_reply, on_events, on_fatal},
+        .outlets = {.context = service,
+                    .reply = on_reply,
+                    .fatal = on_fatal}, /* events stay in the core's window: nobody is pushed yet */
         .facts = &service->facts,
     };
 }
