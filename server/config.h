@@ -26,7 +26,7 @@
 #define CONFIG_NUMBERS(X)                                                                          \
     X(connections_max, 1024, 1, 65536, "connections", "connections at a time")                     \
     X(connections_per_principal, 256, 1, 65536, "connections", "connections of one principal")     \
-    X(connects_per_minute, 240, 1, 1000000, "connects",                                            \
+    X(connects_per_minute, 600, 1, 1000000, "connects",                                            \
       "new connections of one principal a minute")                                                 \
     X(slots, 4096, 16, 65536, "slots", "requests under way")                                       \
     X(inbox_places, 1024, 8, 65535, "requests", "requests that wait for the engine")               \

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -250,8 +251,8 @@ static int print_limits(struct service *service)
                  bound_write(service->config.memory_max, text, sizeof text));
     (void)printf("%-46s %12s\n", "this machine or its cgroup",
                  bound_write(bound_of_machine(), text, sizeof text));
-    (void)printf("\nBeside the total, NNG 1.10.1 may lose up to %s a day while one principal "
-                 "disconnects abruptly\nas often as it may connect (connects_per_minute).\n",
+    (void)printf("\nBeside the total, NNG 1.10.1 may lose %s a day while one principal resets its "
+                 "connections\nas often as it may connect (connects_per_minute).\n",
                  bound_write(endpoint_leak_bytes_per_day(&endpoint), text, sizeof text));
     return bound.total > service->config.memory_max ? check_memory(service) : 0;
 }
@@ -386,6 +387,21 @@ static void free_service(struct service *service)
     policy_free(service->policy);
 }
 
+/* A connection is a descriptor. The soft limit is often 1,024, the hard one far above. */
+static void raise_descriptor_limit(const struct config *config)
+{
+    struct rlimit limit;
+    rlim_t wanted = config->connections_max * 2 + 256; /* as many may be in their handshake */
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+        return;
+    }
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
+        log_warning("the limit of open files is low for connections_max",
+                    LOG_NUMBER("limit", limit.rlim_cur), LOG_NUMBER("wanted", wanted));
+    }
+}
+
 /* Blocked before the first thread, which all inherit: only the main thread waits for them. */
 static void block_signals(sigset_t *signals)
 {
@@ -402,6 +418,7 @@ static int run(struct service *service)
 {
     sigset_t signals;
     block_signals(&signals);
+    raise_descriptor_limit(&service->config);
     endpoint_init_library();
     int status = open_journal(service);
     if (status == 0) {

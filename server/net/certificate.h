@@ -1,5 +1,5 @@
-/* The server's certificate, its key and the clients' authorities: read, checked and described before
- * NNG gets them, since its own errors do not say what is wrong with which file. */
+/* The server's certificate, its key and the clients' authorities: read, checked and described
+ * before NNG gets them, since its own errors do not say what is wrong with which file. */
 #ifndef ACTIVITYD_SERVER_NET_CERTIFICATE_H
 #define ACTIVITYD_SERVER_NET_CERTIFICATE_H
 
@@ -21,9 +21,9 @@ struct certificates {
     bool key_is_exposed; /* others than its owner may read the file */
 };
 
-/* Reads three PEM files and checks that they are certificates and that the key is the certificate's.
- * Returns 0, or -1 with one sentence that names the file. An expired certificate loads: the clients
- * judge it. Not from two threads at once. */
+/* Reads three PEM files and checks that they are certificates and that the key is the
+ * certificate's. Returns 0, or -1 with one sentence that names the file. An expired certificate
+ * loads: the clients judge it. Not from two threads at once. */
 __attribute__((warn_unused_result)) int
 certificates_load(const char *ca_path, const char *cert_path, const char *key_path,
                   struct certificates *certificates, char *error, size_t error_size);

@@ -1,6 +1,6 @@
 #include "server/net/endpoint_state.h"
 
-#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
@@ -12,16 +12,18 @@
 #include "server/check.h"
 #include "server/log.h"
 
-#define WATCH_MS      100
 #define STOP_REPLY_MS 2000
 #define LINGER_MS     300 /* nng_close does not wait for what is in its buffers */
 #define STOP_SLOTS_MS 5000
 
-/* A connection's TLS state and buffers in NNG and mbedTLS (measured: about 70 KiB), and the messages
- * it can hold besides: one being received, one on its way to a slot, one reply being sent. */
+/* A connection's TLS state and buffers in NNG and mbedTLS (measured: about 70 KiB), and the
+ * messages it can hold besides: one being received, one on its way to a slot, one reply being sent.
+ */
 #define CONNECTION_BYTES    (96 * 1024)
 #define CONNECTION_MESSAGES (2 * (size_t)LIMIT_RECEIVE_BYTES + LIMIT_REPLY_BYTES)
-#define SLOT_LIBRARY_BYTES  1536 /* context and aio in NNG */
+/* Measured: 2,300 connections that were reset at all moments of their lives cost 4.4 MiB. */
+#define ABRUPT_END_BYTES   2048
+#define SLOT_LIBRARY_BYTES 1536 /* context and aio in NNG */
 
 /* Refusals come from outside, as often as somebody likes. */
 static struct log_rate refusal_rate = {.most = 20, .period_ms = 60000};
@@ -67,24 +69,31 @@ void endpoint_fini_library(void)
 
 /* ---- Who is let in ---- */
 
-static void write_address(nng_pipe pipe, char *to, size_t size)
+/* False when there is none any more: a peer that has reset the connection since. */
+static bool read_address(nng_pipe pipe, char to[REMOTE_END_MAX])
 {
-    nng_sockaddr address;
-    char host[INET6_ADDRSTRLEN] = "?";
-    unsigned port = 0;
-    if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &address) == 0) {
-        if (address.s_family == NNG_AF_INET) {
-            (void)inet_ntop(AF_INET, &address.s_in.sa_addr, host, sizeof host);
-            port = ntohs(address.s_in.sa_port);
-        } else if (address.s_family == NNG_AF_INET6) {
-            (void)inet_ntop(AF_INET6, address.s_in6.sa_addr, host, sizeof host);
-            port = ntohs(address.s_in6.sa_port);
-        }
+    nng_sockaddr address = {.s_family = NNG_AF_UNSPEC};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+    (void)nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &address);
+    switch (address.s_family) {
+    case NNG_AF_INET:
+        in.sin_addr.s_addr = address.s_in.sa_addr;
+        in.sin_port = address.s_in.sa_port;
+        remote_end_write((const struct sockaddr *)(const void *)&in, to);
+        return true;
+    case NNG_AF_INET6:
+        memcpy(&in6.sin6_addr, address.s_in6.sa_addr, sizeof in6.sin6_addr);
+        in6.sin6_port = address.s_in6.sa_port;
+        remote_end_write((const struct sockaddr *)(const void *)&in6, to);
+        return true;
+    default:
+        return false;
     }
-    (void)snprintf(to, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
 }
 
-/* The one subject alternative name of a verified certificate. Returns NULL, or why there is none. */
+/* The one subject alternative name of a verified certificate. Returns NULL, or why there is none.
+ */
 static const char *read_principal(nng_pipe pipe, char *to, size_t size)
 {
     bool verified = false;
@@ -148,10 +157,12 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
         log_debug("peer gone", LOG_NUMBER("pipe", pipe.id), LOG_NUMBER("connections", left));
         return;
     }
-    char address[PIPE_ADDRESS_MAX];
+    char address[REMOTE_END_MAX] = "?";
     char principal[LIMIT_PRINCIPAL_LENGTH + 2] = ""; /* one more: too long must not become valid */
-    write_address(pipe, address, sizeof address);
-    const char *reason = admit_pipe(endpoint, pipe, principal, sizeof principal, address);
+    const char *reason = "the connection is dead";
+    if (read_address(pipe, address)) {
+        reason = admit_pipe(endpoint, pipe, principal, sizeof principal, address);
+    }
     if (reason != NULL) {
         log_write_rated(&refusal_rate, LOG_LEVEL_WARNING, "peer refused",
                         LOG_FIELDS(LOG_TEXT("reason", reason), LOG_TEXT("principal", principal),
@@ -164,27 +175,6 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
 }
 
 /* ---- Start and stop ---- */
-
-static void *watch(void *context)
-{
-    struct endpoint *endpoint = context;
-    (void)pthread_mutex_lock(&endpoint->lock);
-    while (endpoint->watchdog_runs) {
-        struct timespec until;
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += WATCH_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        (void)pthread_cond_timedwait(&endpoint->changed, &endpoint->lock, &until);
-        if (endpoint->sending > 0) {
-            (void)pthread_mutex_unlock(&endpoint->lock);
-            slots_watch(endpoint);
-            (void)pthread_mutex_lock(&endpoint->lock);
-        }
-    }
-    (void)pthread_mutex_unlock(&endpoint->lock);
-    return NULL;
-}
 
 static int make_tls(const struct endpoint_options *options, nng_tls_config **tls)
 {
@@ -280,8 +270,7 @@ int endpoint_start(const struct endpoint_options *options, struct endpoint **end
         code = slots_start(made, options->slots);
     }
     if (code == 0) {
-        made->watchdog_runs = pthread_create(&made->watchdog, NULL, watch, made) == 0;
-        code = made->watchdog_runs ? 0 : NNG_ENOMEM;
+        code = watchdog_start(made);
     }
     *endpoint = made; /* before the first request, whose answer may overtake our return */
     if (code == 0) {
@@ -312,18 +301,6 @@ static void wait_for_none(struct endpoint *endpoint, const uint32_t *count, long
     }
 }
 
-static void stop_watchdog(struct endpoint *endpoint)
-{
-    (void)pthread_mutex_lock(&endpoint->lock);
-    bool runs = endpoint->watchdog_runs;
-    endpoint->watchdog_runs = false;
-    (void)pthread_cond_broadcast(&endpoint->changed);
-    (void)pthread_mutex_unlock(&endpoint->lock);
-    if (runs) {
-        (void)pthread_join(endpoint->watchdog, NULL);
-    }
-}
-
 void endpoint_stop(struct endpoint *endpoint)
 {
     if (endpoint == NULL) {
@@ -334,7 +311,7 @@ void endpoint_stop(struct endpoint *endpoint)
     bool served = endpoint->pipes != NULL && pipes_count(endpoint->pipes) > 0;
     wait_for_none(endpoint, &endpoint->sending, STOP_REPLY_MS);
     (void)pthread_mutex_unlock(&endpoint->lock);
-    stop_watchdog(endpoint);
+    watchdog_stop(endpoint);
     if (nng_socket_id(endpoint->socket) > 0) {
         if (served) {
             nng_msleep(LINGER_MS);
@@ -368,5 +345,5 @@ void endpoint_memory_parts(const struct endpoint_options *options,
 
 uint64_t endpoint_leak_bytes_per_day(const struct endpoint_options *options)
 {
-    return (uint64_t)options->connects_per_minute * 60 * 24 * LIMIT_RECEIVE_BYTES;
+    return (uint64_t)options->connects_per_minute * 60 * 24 * ABRUPT_END_BYTES;
 }

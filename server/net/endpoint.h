@@ -3,10 +3,10 @@
  * A connection is let in when its certificate was verified, carries exactly one subject alternative
  * name, that is a principal with a rule, and no cap is reached; otherwise it is closed before its
  * first message. Requests are received into a fixed number of slots; each is RECEIVE (waiting for a
- * request), WAIT (the engine has it) or SEND (the reply waits for NNG to take it). Callbacks hand the
- * request to rpc/admit and do nothing else. NNG 1.10.1 may call back twice or never when an operation
- * is cancelled as it completes, so nothing is cancelled and nothing has a timeout: a peer that does
- * not read its replies is closed by the watchdog. */
+ * request), WAIT (the engine has it) or SEND (the reply waits for NNG to take it). Callbacks hand
+ * the request to rpc/admit and do nothing else. NNG 1.10.1 may call back twice or never when an
+ * operation is cancelled as it completes, so nothing is cancelled and nothing has a timeout: a peer
+ * that does not read its replies is closed by the watchdog. */
 #ifndef ACTIVITYD_SERVER_NET_ENDPOINT_H
 #define ACTIVITYD_SERVER_NET_ENDPOINT_H
 
@@ -44,8 +44,8 @@ __attribute__((warn_unused_result)) int endpoint_start(const struct endpoint_opt
                                                        struct endpoint **endpoint, char *error,
                                                        size_t error_size);
 
-/* The engine's answer to a request: exactly one per token. The bytes are copied. Any thread; encrypts
- * in the caller when the connection is idle, never blocks. */
+/* The engine's answer to a request: exactly one per token. The bytes are copied. Any thread;
+ * encrypts in the caller when the connection is idle, never blocks. */
 void endpoint_reply(struct endpoint *endpoint, uint64_t token, struct view frame);
 
 /* Lets the replies leave (2 s at most), closes everything, frees. All tokens have been answered.
@@ -57,8 +57,8 @@ void endpoint_memory_parts(const struct endpoint_options *options,
                            void (*part)(void *context, const char *name, size_t bytes),
                            void *context);
 
-/* What NNG 1.10.1 may lose in a day when one principal disconnects abruptly as often as it may
- * connect: a message each time. */
+/* What NNG 1.10.1 may lose in a day when one principal resets its connections as often as it may
+ * connect. */
 uint64_t endpoint_leak_bytes_per_day(const struct endpoint_options *options);
 
 #endif

@@ -1,4 +1,5 @@
-/* What the files of the endpoint share: the listener in endpoint.c, slots in slot.c. */
+/* What the files of the endpoint share: the listener in endpoint.c, slots in slot.c, the watchdog
+ * in watchdog.c. */
 #ifndef ACTIVITYD_SERVER_NET_ENDPOINT_STATE_H
 #define ACTIVITYD_SERVER_NET_ENDPOINT_STATE_H
 
@@ -18,8 +19,8 @@ enum slot_state {
     SLOT_CLOSED       /* the socket was closed under it */
 };
 
-/* `state`, `generation` and `pipe` change under the endpoint's lock; the rest belongs to whoever the
- * state says. */
+/* `state`, `generation` and `pipe` change under the endpoint's lock; the rest belongs to whoever
+ * the state says. */
 struct slot {
     struct endpoint *endpoint;
     nng_ctx context;
@@ -63,5 +64,13 @@ void slots_free(struct endpoint *endpoint);
 
 /* Closes connections whose peers do not read their replies. */
 void slots_watch(struct endpoint *endpoint);
+
+/* Has a connection closed, once. Under the lock. What is returned, if it has an id, is then closed
+ * by the caller without it. */
+nng_pipe pipe_condemn(struct pipe *pipe, const char *reason);
+
+/* The thread that closes connections which do not end by themselves. Returns 0 or NNG's error. */
+__attribute__((warn_unused_result)) int watchdog_start(struct endpoint *endpoint);
+void watchdog_stop(struct endpoint *endpoint); /* also when it was never started */
 
 #endif

@@ -206,17 +206,28 @@ void pipes_release(struct pipes *pipes, struct pipe *pipe)
     pipes->unused = pipe;
 }
 
-struct pipe *pipes_slowest(const struct pipes *pipes)
+void pipes_each(struct pipes *pipes, void (*visit)(void *context, struct pipe *pipe), void *context)
 {
-    struct pipe *slowest = NULL;
     for (size_t i = 0; i <= pipes->bucket_mask; i++) {
         for (struct pipe *pipe = pipes->buckets[i]; pipe != NULL; pipe = pipe->next) {
-            uint64_t most = slowest != NULL ? slowest->waiting_bytes : 0;
-            if (!pipe->condemned && pipe->waiting_bytes > most) {
-                slowest = pipe;
-            }
+            visit(context, pipe);
         }
     }
+}
+
+static void keep_slower(void *context, struct pipe *pipe)
+{
+    struct pipe **slowest = context;
+    uint64_t most = *slowest != NULL ? (*slowest)->waiting_bytes : 0;
+    if (!pipe->condemned && pipe->waiting_bytes > most) {
+        *slowest = pipe;
+    }
+}
+
+struct pipe *pipes_slowest(struct pipes *pipes)
+{
+    struct pipe *slowest = NULL;
+    pipes_each(pipes, keep_slower, &slowest);
     return slowest;
 }
 

@@ -10,9 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/net/remote_ends.h"
 #include "server/rpc/admit.h"
-
-#define PIPE_ADDRESS_MAX 64
 
 struct pipes_limits {
     uint32_t connections_max;
@@ -24,9 +23,10 @@ struct pipes_limits {
 struct pipe {
     uint32_t id;
     struct admit_peer peer; /* points into this structure and the principal */
-    char address[PIPE_ADDRESS_MAX];
-    bool gone;      /* closed: nobody reads replies */
-    bool condemned; /* to be closed by us */
+    char address[REMOTE_END_MAX];
+    bool gone;       /* closed: nobody reads replies */
+    bool condemned;  /* to be closed by us */
+    uint8_t missing; /* how often in a row the kernel did not know it */
     /* Replies handed to NNG that it has not taken yet, and when it last took one (or had none). */
     uint32_t waiting;
     uint64_t waiting_bytes;
@@ -64,7 +64,11 @@ struct pipe *pipes_acquire(struct pipes *pipes, uint32_t id);
 void pipes_release(struct pipes *pipes, struct pipe *pipe);
 
 /* The living connection with the most bytes waiting, NULL when nothing waits. */
-struct pipe *pipes_slowest(const struct pipes *pipes);
+struct pipe *pipes_slowest(struct pipes *pipes);
+
+/* Calls `visit` for each living connection. It may not add or remove any. */
+void pipes_each(struct pipes *pipes, void (*visit)(void *context, struct pipe *pipe),
+                void *context);
 
 uint32_t pipes_count(const struct pipes *pipes); /* living connections */
 

@@ -30,24 +30,6 @@ static bool is_stuck(const struct pipe *pipe, uint64_t now_ms)
     return pipe->waiting > WAITING_MAX && now_ms - pipe->progress_ms >= WAITING_STILL_MS;
 }
 
-/* Has a connection closed, once. Under the lock; the caller closes what is returned after it. */
-static nng_pipe condemn(struct pipe *pipe, const char *reason)
-{
-    static struct log_rate rate = {.most = 10, .period_ms = 60000};
-    nng_pipe none = {0};
-    if (pipe->condemned || pipe->gone) {
-        return none;
-    }
-    pipe->condemned = true;
-    log_write_rated(
-        &rate, LOG_LEVEL_WARNING, "peer closed",
-        LOG_FIELDS(LOG_TEXT("reason", reason),
-                   LOG_BYTES("principal", pipe->peer.principal.bytes, pipe->peer.principal.length),
-                   LOG_TEXT("peer", pipe->address), LOG_NUMBER("waiting", pipe->waiting),
-                   LOG_NUMBER("waiting_bytes", pipe->waiting_bytes)));
-    return (nng_pipe){.id = pipe->id};
-}
-
 /* Back to receiving, without a reply. */
 static void recycle(struct slot *slot)
 {
@@ -74,14 +56,14 @@ static void judge_reply(struct endpoint *endpoint, struct pipe *pipe, size_t len
 {
     uint64_t wanted = endpoint->waiting_bytes + length;
     if (is_stuck(pipe, now_ms)) {
-        victims->pipes[0] = condemn(pipe, "does not read its replies");
+        victims->pipes[0] = pipe_condemn(pipe, "does not read its replies");
     } else if (wanted > endpoint->waiting_bytes_max) {
         struct pipe *slowest = pipes_slowest(endpoint->pipes);
         if (slowest != NULL) {
-            victims->pipes[0] = condemn(slowest, "too many bytes wait for it");
+            victims->pipes[0] = pipe_condemn(slowest, "too many bytes wait for it");
         }
         if (wanted > endpoint->waiting_bytes_max + endpoint->waiting_bytes_max / WAITING_SLACK) {
-            victims->pipes[1] = condemn(pipe, "too many bytes wait");
+            victims->pipes[1] = pipe_condemn(pipe, "too many bytes wait");
         }
     }
 }
@@ -239,7 +221,7 @@ void slots_watch(struct endpoint *endpoint)
             const struct slot *slot = &endpoint->slots[next];
             if (slot->state == SLOT_SEND &&
                 (now_ms - slot->since_ms >= SEND_MAX_MS || is_stuck(slot->pipe, now_ms))) {
-                victim = condemn(slot->pipe, "does not read its replies");
+                victim = pipe_condemn(slot->pipe, "does not read its replies");
             }
         }
         (void)pthread_mutex_unlock(&endpoint->lock);
