@@ -5,13 +5,8 @@
 
 /* What one entry's flush may do: its events and those of the kills that one entry may do fit the effects buffer. */
 #define FLUSH_CHANGES_MOST 8192u
-#define EVENT_CHANGED_BYTES_MAX 1792u
-_Static_assert(8 + 8 + 8 + 3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_PRINCIPAL_LENGTH + LIMIT_USER_LENGTH + 1 +
-                       LIMIT_OBJECT_GROUPS * (2 + LIMIT_GROUP_LENGTH) + 3 * 2 + 2 * LIMIT_MODEL_LENGTH +
-                       LIMIT_DOCUMENT_ID_LENGTH + 1 + 3 * 8 <=
-                   EVENT_CHANGED_BYTES_MAX,
-               "an event about a change and its head");
-_Static_assert((uint64_t)FLUSH_CHANGES_MOST * EVENT_CHANGED_BYTES_MAX + (uint64_t)EXPIRE_MOST * (EVENT_ENDED_BYTES_MAX + 8) <=
+_Static_assert((uint64_t)FLUSH_CHANGES_MOST * (EVENT_CHANGED_BYTES_MAX + 8) +
+                       (uint64_t)EXPIRE_MOST * (EVENT_ENDED_BYTES_MAX + 8) <=
                    CORE_EFFECTS_EXPIRY_MAX,
                "what expires in one entry fits the effects");
 
@@ -72,7 +67,7 @@ static bool plan_change(struct core *core, struct work *work, const struct comma
         job_rights_release(&core->names, &plan->rights);
         return false;
     }
-    plan->document = changes_use(&core->changes, &core->names, &core->limits, &identity);
+    plan->document = changes_use(&core->changes, &core->names, &identity);
     names_release(&core->names, identity.model); /* the document holds it */
     work->planned++;
     return true;

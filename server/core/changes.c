@@ -6,10 +6,6 @@
 
 #define ID_BLOCK 32u
 
-/* What tenants have shares of here. */
-enum heavy { HEAVY_DOCUMENTS = 0, HEAVY_MODELS = 1, HEAVY_IDS = 2 };
-static const enum share SHARES[] = {SHARE_DOCUMENTS, SHARE_MODELS, SHARE_CHANGE_TEXT};
-
 void changes_layout(struct changes *changes, struct region *region, const struct core_limits *capacity) {
     uint64_t documents = capacity->change_documents_max + LIMIT_CHANGES;
     *changes = (struct changes){.last_order = 0};
@@ -21,30 +17,7 @@ void changes_layout(struct changes *changes, struct region *region, const struct
     order_layout(&changes->order, region, CHANGE_VIEWS * documents);
 }
 
-static uint64_t cap_of(const struct core_limits *limits, enum heavy heavy) {
-    switch (heavy) {
-    case HEAVY_DOCUMENTS: return limits->change_documents_max;
-    case HEAVY_MODELS: return limits->change_models_max;
-    case HEAVY_IDS: break;
-    }
-    return limits->change_text_bytes / ID_BLOCK;
-}
-
-/* A tenant that takes more than half is remembered, so that it is found when another one needs room. Only one can be. */
-static void share_take(struct changes *changes, struct names *names, const struct core_limits *limits, enum heavy heavy,
-                       uint32_t tenant, uint64_t count) {
-    shares_add(names, tenant, SHARES[heavy], count);
-    if (shares_heavy(names, tenant, SHARES[heavy], cap_of(limits, heavy))) {
-        changes->heavy[heavy] = tenant;
-    }
-}
-
-static const struct tenant *heavy_tenant(const struct changes *changes, const struct names *names,
-                                         const struct core_limits *limits, enum heavy heavy) {
-    uint32_t tenant = changes->heavy[heavy];
-    bool is = names_is(names, tenant, NAME_TENANT, 0) && shares_heavy(names, tenant, SHARES[heavy], cap_of(limits, heavy));
-    return is ? shares_of(names, tenant) : NULL;
-}
+static uint64_t blocks_max(const struct core_limits *limits) { return limits->change_text_bytes / ID_BLOCK; }
 
 /* ---- Documents ---- */
 
@@ -68,8 +41,7 @@ uint32_t changes_find(const struct changes *changes, uint64_t hash, const struct
     return 0;
 }
 
-static uint32_t make(struct changes *changes, struct names *names, const struct core_limits *limits, uint64_t hash,
-                     const struct change_identity *identity) {
+static uint32_t make(struct changes *changes, struct names *names, uint64_t hash, const struct change_identity *identity) {
     uint32_t at = table_take(&changes->documents);
     struct change_document *document = changes_document(changes, at);
     document->hash = hash;
@@ -80,8 +52,8 @@ static uint32_t make(struct changes *changes, struct names *names, const struct 
     hash_insert(&changes->index, hash, at);
     names_hold(names, identity->tenant);
     names_hold(names, identity->model);
-    share_take(changes, names, limits, HEAVY_DOCUMENTS, identity->tenant, 1);
-    share_take(changes, names, limits, HEAVY_IDS, identity->tenant, pool_blocks(&changes->ids, identity->id.length));
+    shares_add(names, identity->tenant, SHARE_DOCUMENTS, 1);
+    shares_add(names, identity->tenant, SHARE_CHANGE_TEXT, pool_blocks(&changes->ids, identity->id.length));
     return at;
 }
 
@@ -104,13 +76,12 @@ static void idle_remove(struct changes *changes, struct names *names, uint32_t a
     list_remove(&tenant->lists[SHARE_DOCUMENTS], &changes->documents, CHANGE_IDLE_OF_TENANT, at);
 }
 
-uint32_t changes_use(struct changes *changes, struct names *names, const struct core_limits *limits,
-                     const struct change_identity *identity) {
+uint32_t changes_use(struct changes *changes, struct names *names, const struct change_identity *identity) {
     uint64_t hash = changes_hash(names, identity);
     uint32_t at = changes_find(changes, hash, identity);
     bool found = at != 0;
     if (!found) {
-        at = make(changes, names, limits, hash, identity);
+        at = make(changes, names, hash, identity);
     }
     if (changes_document(changes, at)->pins++ == 0) {
         changes->pinned++;
@@ -205,19 +176,20 @@ static uint32_t entry_leave(struct changes *changes, struct names *names, uint32
 
 bool changes_fits(const struct changes *changes, const struct core_limits *limits) {
     return changes->pinned <= limits->change_documents_max &&
-           changes->pinned_blocks <= cap_of(limits, HEAVY_IDS);
+           changes->pinned_blocks <= blocks_max(limits);
 }
 
 static bool too_many_documents(const struct changes *changes, const struct core_limits *limits) {
     return changes->documents.used > limits->change_documents_max ||
-           changes->ids.blocks.used > cap_of(limits, HEAVY_IDS);
+           changes->ids.blocks.used > blocks_max(limits);
 }
 
 /* The longest idle document leaves both windows, and so the table. */
 static uint32_t idle_leave(struct changes *changes, struct names *names, const struct core_limits *limits) {
     bool count = changes->documents.used > limits->change_documents_max;
-    const struct tenant *heavy = heavy_tenant(changes, names, limits, count ? HEAVY_DOCUMENTS : HEAVY_IDS);
-    uint32_t at = heavy == NULL ? 0 : heavy->lists[SHARE_DOCUMENTS].first;
+    uint32_t heavy = count ? shares_heaviest(names, SHARE_DOCUMENTS, limits->change_documents_max)
+                           : shares_heaviest(names, SHARE_CHANGE_TEXT, blocks_max(limits));
+    uint32_t at = heavy == 0 ? 0 : shares_of(names, heavy)->lists[SHARE_DOCUMENTS].first;
     at = at != 0 ? at : changes->idle.first;
     bool both = changes_document(changes, at)->places[0].order != 0 && changes_document(changes, at)->places[1].order != 0;
     uint32_t view = changes_document(changes, at)->places[0].order != 0 ? 0 : 1;
@@ -233,12 +205,14 @@ void changes_make_room(struct changes *changes, struct names *names, const struc
 
 /* The entry that was updated longest ago in either window leaves. */
 static uint32_t oldest_entry_leave(struct changes *changes, struct names *names, const struct core_limits *limits) {
-    const struct tenant *heavy = heavy_tenant(changes, names, limits, HEAVY_MODELS);
+    uint32_t heavy = shares_heaviest(names, SHARE_MODELS, limits->change_models_max);
     uint32_t oldest[CHANGE_VIEWS];
     for (uint32_t view = 0; view < CHANGE_VIEWS; view++) {
-        uint32_t node = heavy == NULL ? 0 : order_after(&changes->order, &heavy->changes[view], 0);
-        oldest[view] = heavy == NULL ? changes->updated[view].first
-                                     : (node == 0 ? 0 : order_node(&changes->order, node)->item);
+        oldest[view] = changes->updated[view].first;
+        if (heavy != 0) {
+            uint32_t node = order_after(&changes->order, &shares_of(names, heavy)->changes[view], 0);
+            oldest[view] = node == 0 ? 0 : order_node(&changes->order, node)->item;
+        }
     }
     uint32_t view = 0;
     if (oldest[0] == 0 || (oldest[1] != 0 && changes_document(changes, oldest[1])->places[1].order <
@@ -276,7 +250,7 @@ static uint32_t model_make(struct changes *changes, struct names *names, const s
     model->view = update->view;
     model->first_ms = update->first_ms;
     names_hold(names, model->name);
-    share_take(changes, names, limits, HEAVY_MODELS, document->tenant, 1);
+    shares_add(names, document->tenant, SHARE_MODELS, 1);
     return id;
 }
 

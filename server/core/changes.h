@@ -76,8 +76,6 @@ struct changes {
     uint64_t complete_since_ms[CHANGE_VIEWS]; /* one above the newest change that has left */
     uint32_t pinned; /* documents */
     uint32_t pinned_blocks; /* of their ids */
-    uint32_t heavy[3];      /* tenants last seen with more than half: of documents, models, ids */
-    uint32_t zero;
 };
 
 /* Where the links of the lists lie. */
@@ -111,8 +109,7 @@ uint32_t changes_find(const struct changes *changes, uint64_t hash, const struct
 
 /* Finds or makes a document and pins it once more. Always succeeds for the documents of one
  * command; changes_fits says afterwards whether they may stay. */
-uint32_t changes_use(struct changes *changes, struct names *names, const struct core_limits *limits,
-                     const struct change_identity *identity);
+uint32_t changes_use(struct changes *changes, struct names *names, const struct change_identity *identity);
 /* Takes a pin back: with the last one the document is idle, or gone when it stands in no window. */
 void changes_unpin(struct changes *changes, struct names *names, uint32_t document);
 

@@ -189,7 +189,6 @@ void changes_save(const struct changes *changes, struct stream_out *out) {
     stream_put(out, changes->complete_since_ms, sizeof changes->complete_since_ms);
     stream_put_u64(out, changes->pinned);
     stream_put_u64(out, changes->pinned_blocks);
-    stream_put(out, changes->heavy, sizeof changes->heavy);
 }
 
 void changes_load(struct changes *changes, struct names *names, struct stream_in *in) {
@@ -205,7 +204,6 @@ void changes_load(struct changes *changes, struct names *names, struct stream_in
     (void)stream_get(in, changes->complete_since_ms, sizeof changes->complete_since_ms);
     changes->pinned = stream_get_count(in, changes->documents.used);
     changes->pinned_blocks = stream_get_count(in, changes->ids.blocks.used);
-    (void)stream_get(in, changes->heavy, sizeof changes->heavy);
     if (in->error == 0 && changes_verify(changes, names, UINT64_MAX) != NULL) {
         stream_refuse(in, CORE_MALFORMED);
     }

@@ -19,7 +19,7 @@ static uint32_t place_of(const struct requests *requests, uint32_t nth) {
 }
 
 static uint32_t principal_of(const struct request_record *record) {
-    return (uint32_t)(record->principal_low | record->principal_high << 16);
+    return (uint32_t)record->principal_high << 16 | (uint32_t)record->principal_low;
 }
 
 /* The identity is a keyed hash already. */
