@@ -36,11 +36,11 @@
  *
  * Repeating. A call that is safe to repeat is repeated inside its deadline when its connection
  * breaks or when the server asks to come back later: with growing, random pauses, at most
- * `attempts_max` times, and under refusals only within a budget of the whole client. All typed calls
- * are safe: percent is a maximum, the first end wins, and activity_create() and
+ * `attempts_max` times, and under refusals only within a budget of the whole client. All typed
+ * calls are safe: percent is a maximum, the first end wins, and activity_create() and
  * activity_record_changes() carry a request_id that the server remembers. When no answer comes in
- * time the error is DEADLINE_EXCEEDED, OUTCOME_UNKNOWN: the request may have been executed. The same
- * request_id (error.request_id) may then be given again, and has its effect once. */
+ * time the error is DEADLINE_EXCEEDED, OUTCOME_UNKNOWN: the request may have been executed. The
+ * same request_id (error.request_id) may then be given again, and has its effect once. */
 #ifndef ACTIVITY_H
 #define ACTIVITY_H
 
@@ -97,11 +97,10 @@ enum activity_code {
 
 enum { ACTIVITY_REQUEST_ID_SIZE = 16 };
 
-/* Why a call failed. `reason` is for programs; beside the server's reasons (PROTOCOL.md) the library
- * itself gives:
- *   OUTCOME_UNKNOWN  DEADLINE_EXCEEDED   no answer came in time; it may have been executed
- *   NOT_CONNECTED    UNAVAILABLE         no server could be reached; it was not executed
- *   BAD_FIELD        INVALID_ARGUMENT    an argument breaks its rule; `field` names it
+/* Why a call failed. `reason` is for programs; beside the server's reasons (PROTOCOL.md) the
+ * library itself gives: OUTCOME_UNKNOWN  DEADLINE_EXCEEDED   no answer came in time; it may have
+ * been executed NOT_CONNECTED    UNAVAILABLE         no server could be reached; it was not
+ * executed BAD_FIELD        INVALID_ARGUMENT    an argument breaks its rule; `field` names it
  *   FRAME_TOO_LARGE  INVALID_ARGUMENT    the request would be above 960 KiB
  *   WINDOW_FULL      RESOURCE_EXHAUSTED  take a completion first
  *   OUT_OF_MEMORY    RESOURCE_EXHAUSTED
@@ -238,8 +237,8 @@ struct activity_client_status {
 };
 void activity_client_status(activity_client *client, struct activity_client_status *status);
 
-/* 16 random bytes for a request_id, for callers that keep it themselves before they call. UNAVAILABLE
- * if the system has no randomness. */
+/* 16 random bytes for a request_id, for callers that keep it themselves before they call.
+ * UNAVAILABLE if the system has no randomness. */
 int activity_request_id_new(unsigned char request_id[ACTIVITY_REQUEST_ID_SIZE]);
 
 /* --- Activities ----------------------------------------------------------------------------- */
@@ -331,9 +330,9 @@ struct activity_created {
     unsigned char request_id[ACTIVITY_REQUEST_ID_SIZE]; /* the one that was used */
 };
 
-/* Creates an activity in state RUNNING at 0 %. `created` may be NULL. Errors beside the general ones:
- * INVALID_ARGUMENT (UNKNOWN_JOB: a parent or retried job that may not be changed; REQUEST_ID_REUSED),
- * PERMISSION_DENIED, RESOURCE_EXHAUSTED. */
+/* Creates an activity in state RUNNING at 0 %. `created` may be NULL. Errors beside the general
+ * ones: INVALID_ARGUMENT (UNKNOWN_JOB: a parent or retried job that may not be changed;
+ * REQUEST_ID_REUSED), PERMISSION_DENIED, RESOURCE_EXHAUSTED. */
 int activity_create(activity_client *client, const struct activity_create_request *request,
                     const struct activity_call_options *options, struct activity_created *created,
                     struct activity_error *error);
@@ -459,8 +458,8 @@ activity_finder *activity_finder_new(activity_client *client,
                                      const struct activity_call_options *options,
                                      struct activity_error *error);
 
-/* *page is the next page, valid until the next call or the end of the finder, or NULL after the last
- * one. After an error the same page is asked for again by the next call. */
+/* *page is the next page, valid until the next call or the end of the finder, or NULL after the
+ * last one. After an error the same page is asked for again by the next call. */
 int activity_finder_next(activity_finder *finder, const struct activity_page **page,
                          struct activity_error *error);
 void activity_finder_free(activity_finder *finder); /* may be NULL */
@@ -652,8 +651,8 @@ void activity_result_free(activity_result *result); /* may be NULL */
 
 /* --- Many calls in flight ------------------------------------------------------------------- */
 
-/* Calls in flight are executed in no promised order: what must come after another is submitted after
- * the other's completion (a batch update keeps its own order).
+/* Calls in flight are executed in no promised order: what must come after another is submitted
+ * after the other's completion (a batch update keeps its own order).
  *
  * A window of up to `size` (1 to 65,536) calls that have been submitted and not yet taken by
  * activity_next(). A client may have several; one per thread is the usual way. NULL on error. */
@@ -722,9 +721,10 @@ enum activity_next_outcome {
     ACTIVITY_NEXT_IDLE = 2     /* nothing is in flight */
 };
 
-/* Takes the next completion, in the order in which calls end, waiting up to timeout_ms (duration; 0:
- * look only). *completion is zero unless DONE. Deadlines and repetitions of the window's calls are
- * looked after while a thread is in here, so a caller that submits should come here regularly. */
+/* Takes the next completion, in the order in which calls end, waiting up to timeout_ms (duration;
+ * 0: look only). *completion is zero unless DONE. Deadlines and repetitions of the window's calls
+ * are looked after while a thread is in here, so a caller that submits should come here regularly.
+ */
 enum activity_next_outcome activity_next(activity_window *window, uint32_t timeout_ms,
                                          struct activity_completion *completion);
 
