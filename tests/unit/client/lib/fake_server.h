@@ -56,7 +56,7 @@ struct fake_server {
 
 static char fake_folder[64];
 
-static const char *fake_file(const char *name)
+static inline const char *fake_file(const char *name)
 {
     static _Thread_local char paths[8][128];
     static _Thread_local unsigned turn;
@@ -65,14 +65,14 @@ static const char *fake_file(const char *name)
     return path;
 }
 
-static void fake_shell(const char *format, const char *argument)
+static inline void fake_shell(const char *format, const char *argument)
 {
     char command[256];
     snprintf(command, sizeof command, format, argument);
     assert_int_equal(system(command), 0);
 }
 
-static int fake_certificates(void **state)
+static inline int fake_certificates(void **state)
 {
     (void)state;
     strcpy(fake_folder, "/tmp/activity-client-XXXXXX");
@@ -84,14 +84,14 @@ static int fake_certificates(void **state)
     return 0;
 }
 
-static int fake_certificates_remove(void **state)
+static inline int fake_certificates_remove(void **state)
 {
     (void)state;
     fake_shell("rm -rf %s", fake_folder);
     return 0;
 }
 
-static char *fake_read(const char *path)
+static inline char *fake_read(const char *path)
 {
     static _Thread_local char text[2][16384];
     static _Thread_local unsigned turn;
@@ -105,7 +105,7 @@ static char *fake_read(const char *path)
 
 /* --- Answers --- */
 
-static nng_msg *fake_frame(const struct frame_reply *reply)
+static inline nng_msg *fake_frame(const struct frame_reply *reply)
 {
     nng_msg *message;
     size_t head = frame_reply_head_size(reply);
@@ -117,7 +117,7 @@ static nng_msg *fake_frame(const struct frame_reply *reply)
     return message;
 }
 
-static void fake_send(struct fake_server *server, nng_msg *answer, const nng_msg *request)
+static inline void fake_send(struct fake_server *server, nng_msg *answer, const nng_msg *request)
 {
     nng_msg_header_append(answer, nng_msg_header((nng_msg *)request), nng_msg_header_len(request));
     if (nng_sendmsg(server->socket, answer, 0) != 0) {
@@ -125,7 +125,7 @@ static void fake_send(struct fake_server *server, nng_msg *answer, const nng_msg
     }
 }
 
-static void fake_answer(struct fake_server *server, nng_msg *message)
+static inline void fake_answer(struct fake_server *server, nng_msg *message)
 {
     struct frame_request request;
     struct frame_error fault;
@@ -161,7 +161,7 @@ static void fake_answer(struct fake_server *server, nng_msg *message)
     }
 }
 
-static void *fake_run(void *arg)
+static inline void *fake_run(void *arg)
 {
     struct fake_server *server = arg;
     nng_msg *message;
@@ -172,7 +172,7 @@ static void *fake_run(void *arg)
     return NULL;
 }
 
-static void fake_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+static inline void fake_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct fake_server *server = arg;
     atomic_fetch_add(&server->pipes, 1);
@@ -182,7 +182,7 @@ static void fake_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 }
 
 /* Listens on server->port; 0 picks one. */
-static void fake_start(struct fake_server *server)
+static inline void fake_start(struct fake_server *server)
 {
     assert_int_equal(nng_rep0_open_raw(&server->socket), 0);
     assert_int_equal(nng_socket_set_size(server->socket, NNG_OPT_RECVMAXSZ, LIMIT_RECEIVE_BYTES),
@@ -206,7 +206,7 @@ static void fake_start(struct fake_server *server)
     assert_int_equal(pthread_create(&server->thread, NULL, fake_run, server), 0);
 }
 
-static void fake_stop(struct fake_server *server)
+static inline void fake_stop(struct fake_server *server)
 {
     nng_close(server->socket);
     pthread_join(server->thread, NULL);
@@ -220,7 +220,7 @@ struct fake_servers {
 };
 
 /* Options for a client of these ports (0 ends them). */
-static struct activity_options fake_options(struct fake_servers *servers, const int *ports)
+static inline struct activity_options fake_options(struct fake_servers *servers, const int *ports)
 {
     struct activity_options options = ACTIVITY_OPTIONS_INIT;
     size_t count = 0;
@@ -237,7 +237,7 @@ static struct activity_options fake_options(struct fake_servers *servers, const 
     return options;
 }
 
-static activity_client *fake_client(const struct fake_server *server)
+static inline activity_client *fake_client(const struct fake_server *server)
 {
     struct fake_servers servers;
     struct activity_options options = fake_options(&servers, (int[]){server->port, 0});
