@@ -1,0 +1,95 @@
+/* Any payload of any method: a body or an error, never a read outside. The first byte chooses the
+ * method. A body is a command for the journal's decoder, and what is accepted is a message for
+ * protobuf-c too. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "activity/v1/activity_service.pb-c.h"
+#include "activity/v1/admin_service.pb-c.h"
+#include "activity/v1/change_service.pb-c.h"
+#include "activity/v1/health_service.pb-c.h"
+#include "server/wire/query.h"
+#include "server/wire/request.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void expect(bool condition)
+{
+    if (!condition) {
+        abort();
+    }
+}
+
+static const ProtobufCMessageDescriptor *const types[METHOD_COUNT] = {
+    [METHOD_FIND_ACTIVITIES] = &activity__v1__find_activities_request__descriptor,
+    [METHOD_GET_ACTIVITY] = &activity__v1__get_activity_request__descriptor,
+    [METHOD_CREATE_ACTIVITY] = &activity__v1__create_activity_request__descriptor,
+    [METHOD_UPDATE_ACTIVITY] = &activity__v1__update_activity_request__descriptor,
+    [METHOD_BATCH_UPDATE_ACTIVITIES] = &activity__v1__batch_update_activities_request__descriptor,
+    [METHOD_DESTROY_ACTIVITY] = &activity__v1__destroy_activity_request__descriptor,
+    [METHOD_GET_JOB_RESULT] = &activity__v1__get_job_result_request__descriptor,
+    [METHOD_RECORD_MODEL_CHANGES] = &activity__v1__record_model_changes_request__descriptor,
+    [METHOD_CHECK] = &activity__v1__check_request__descriptor,
+    [METHOD_GET_SERVER_INFO] = &activity__v1__get_server_info_request__descriptor,
+    [METHOD_LIST_PRESENT_USERS] = &activity__v1__list_present_users_request__descriptor,
+    [METHOD_DRAIN] = &activity__v1__drain_request__descriptor,
+    [METHOD_GET_STATE_HASH] = &activity__v1__get_state_hash_request__descriptor,
+};
+
+static struct command_caller caller_of_all(void)
+{
+    static const uint8_t tenant[] = "acme";
+    static const uint8_t principal[] = "spiffe://test/fuzz";
+    return (struct command_caller){.tenant = bytes_of(tenant, 4),
+                                   .principal = bytes_of(principal, sizeof principal - 1)};
+}
+
+static void expect_error(const struct request_error *error)
+{
+    bool malformed = error->reason == REASON_MALFORMED_PAYLOAD && error->field[0] == '\0';
+    bool field = error->reason == REASON_BAD_FIELD && error->field[0] != '\0';
+    expect((malformed || field) && error->rule[0] != '\0');
+    expect(view_is_text(view_of(error->field)) && view_is_text(view_of(error->rule)));
+}
+
+static void expect_body(const struct method *method, struct bytes body)
+{
+    static struct command command;
+    static struct query query;
+    if (method->route == ROUTE_COMMAND) {
+        struct reader reader = reader_of(body);
+        expect(command_decode(&reader, &command) && reader.at == reader.end);
+        expect(command_effects_max(body) > 0);
+    } else if (method->route == ROUTE_QUERY) {
+        query_decode(body, &query);
+        expect(query.method == method->id);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct request_scratch *scratch;
+    if (scratch == NULL) {
+        scratch = request_scratch_new();
+        expect(scratch != NULL);
+    }
+    if (size == 0) {
+        return 0;
+    }
+    const struct method *method = method_row((enum method_id)(1 + data[0] % (METHOD_COUNT - 1)));
+    struct command_caller caller = caller_of_all();
+    struct view payload = {data + 1, size - 1};
+    struct bytes body = {NULL, 0};
+    struct request_error error = {.reason = REASON_NONE};
+    if (request_decode(scratch, method, &caller, payload, &body, &error) != 0) {
+        expect_error(&error);
+        return 0;
+    }
+    expect_body(method, body);
+    ProtobufCMessage *message =
+        protobuf_c_message_unpack(types[method->id], NULL, payload.length, payload.bytes);
+    expect(message != NULL);
+    protobuf_c_message_free_unpacked(message, NULL);
+    return 0;
+}
