@@ -25,9 +25,6 @@
 #define ABRUPT_END_BYTES   2048
 #define SLOT_LIBRARY_BYTES 1536 /* context and aio in NNG */
 
-/* Refusals come from outside, as often as somebody likes. */
-static struct log_rate refusal_rate = {.most = 20, .period_ms = 60000};
-
 uint64_t endpoint_now_ms(void)
 {
     struct timespec now;
@@ -41,9 +38,11 @@ uint64_t endpoint_now_ms(void)
 static void take_diagnostics(nng_log_level level, nng_log_facility facility, const char *id,
                              const char *text)
 {
+    /* Of its own, so that those without a certificate do not hide those with one. */
+    static struct log_rate handshake_rate = {.most = 20, .period_ms = 60000};
     (void)facility;
     if (strcmp(id, "NNG-TLS-HANDSHAKE") == 0) {
-        log_write_rated(&refusal_rate, LOG_LEVEL_WARNING, "peer refused",
+        log_write_rated(&handshake_rate, LOG_LEVEL_WARNING, "peer refused",
                         LOG_FIELDS(LOG_TEXT("reason", text)));
     } else if (level <= NNG_LOG_WARN && strcmp(id, "NNG-ACCEPT-FAIL") != 0) {
         static struct log_rate rate = {.most = 20, .period_ms = 60000};
@@ -148,6 +147,7 @@ static const char *admit_pipe(struct endpoint *endpoint, nng_pipe pipe, char *pr
 
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
 {
+    static struct log_rate refusal_rate = {.most = 20, .period_ms = 60000};
     struct endpoint *endpoint = context;
     if (event == NNG_PIPE_EV_REM_POST) {
         (void)pthread_mutex_lock(&endpoint->lock);

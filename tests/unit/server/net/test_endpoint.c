@@ -1,0 +1,580 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <nng/supplemental/tls/tls.h>
+
+#include <cmocka.h>
+
+#include "proto/frame.h"
+#include "server/log.h"
+#include "server/net/certificate.h"
+#include "server/net/endpoint.h"
+#include "server/text_file.h"
+
+/* The endpoint over real TLS, with clients in this process and the engine's place taken at link
+ * time. */
+
+static char folder[] = "/tmp/activityd-endpoint-XXXXXX";
+static char url[64];
+static struct policy *policy;
+static struct admit *admit;
+static struct certificates certificates;
+static struct endpoint *endpoint;
+
+/* ---- The engine ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    int count;          /* requests that came so far */
+    size_t reply_bytes; /* answer at once with so many; 0: hold */
+    uint64_t held[64];
+    size_t held_count;
+} engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void reply_to(uint64_t token, size_t length)
+{
+    static uint8_t zeros[LIMIT_REPLY_BYTES];
+    endpoint_reply(endpoint, token, (struct view){zeros, length});
+}
+
+int inbox_push(struct inbox *inbox, const struct inbox_item *item)
+{
+    (void)inbox;
+    (void)pthread_mutex_lock(&engine.lock);
+    engine.count++;
+    size_t length = engine.reply_bytes;
+    if (length == 0 && engine.held_count < sizeof engine.held / sizeof engine.held[0]) {
+        engine.held[engine.held_count++] = item->token;
+    }
+    (void)pthread_mutex_unlock(&engine.lock);
+    if (length > 0) {
+        reply_to(item->token, length); /* before the admission has returned */
+    }
+    return 0;
+}
+
+static int engine_count(void)
+{
+    (void)pthread_mutex_lock(&engine.lock);
+    int count = engine.count;
+    (void)pthread_mutex_unlock(&engine.lock);
+    return count;
+}
+
+static void engine_set(size_t reply_bytes)
+{
+    (void)pthread_mutex_lock(&engine.lock);
+    engine.count = 0;
+    engine.held_count = 0;
+    engine.reply_bytes = reply_bytes;
+    (void)pthread_mutex_unlock(&engine.lock);
+}
+
+static uint64_t read_clock(void *context)
+{
+    (void)context;
+    return nng_clock();
+}
+
+static enum admit_health read_health(void *context)
+{
+    (void)context;
+    return ADMIT_SERVING;
+}
+
+static void ignore_drain(void *context)
+{
+    (void)context;
+}
+
+/* ---- The scene ---- */
+
+static void shell(const char *line)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)execl("/bin/sh", "sh", "-c", line, "sh", folder, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static char *read_text(const char *name, const char *suffix)
+{
+    char path[128];
+    char error[256];
+    (void)snprintf(path, sizeof path, "%s/%s%s", folder, name, suffix);
+    char *text = text_file_read(path, 0, error, sizeof error);
+    if (text == NULL) {
+        fail_msg("%s", error);
+    }
+    return text;
+}
+
+static bool log_says(const char *text)
+{
+    char *all = read_text("log", "");
+    bool says = strstr(all, text) != NULL;
+    free(all);
+    return says;
+}
+
+static void await_log(const char *text, int seconds)
+{
+    for (int i = 0; i < seconds * 20; i++) {
+        if (log_says(text)) {
+            return;
+        }
+        nng_msleep(50);
+    }
+    char *all = read_text("log", "");
+    print_error("%s\n", all);
+    free(all);
+    fail_msg("the log does not say: %s", text);
+}
+
+static void choose_url(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(close(fd), 0);
+    (void)snprintf(url, sizeof url, "tls+tcp://127.0.0.1:%u", ntohs(address.sin_port));
+}
+
+static struct endpoint_options standard(void)
+{
+    return (struct endpoint_options){.url = url,
+                                     .ca_pem = certificates.ca_pem,
+                                     .cert_pem = certificates.cert_pem,
+                                     .key_pem = certificates.key_pem,
+                                     .policy = policy,
+                                     .admit = admit,
+                                     .slots = 64,
+                                     .connections_max = 16,
+                                     .connections_per_principal = 8,
+                                     .connects_per_minute = 1000,
+                                     .waiting_bytes = 64 << 20};
+}
+
+static void start(const struct endpoint_options *options)
+{
+    char error[512];
+    choose_url();
+    engine_set(0);
+    if (endpoint_start(options, &endpoint, error, sizeof error) != 0) {
+        fail_msg("%s", error);
+    }
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    endpoint_stop(endpoint);
+    endpoint = NULL;
+    return 0;
+}
+
+/* ---- Clients ---- */
+
+/* Begins to connect in the background; `who` NULL: without a certificate. */
+static nng_socket client_of(const char *who, bool raw)
+{
+    nng_socket client;
+    nng_dialer dialer;
+    nng_tls_config *tls;
+    assert_int_equal(raw ? nng_req0_open_raw(&client) : nng_req0_open(&client), 0);
+    assert_int_equal(nng_tls_config_alloc(&tls, NNG_TLS_MODE_CLIENT), 0);
+    assert_int_equal(nng_tls_config_ca_chain(tls, certificates.ca_pem, NULL), 0);
+    assert_int_equal(nng_tls_config_server_name(tls, "localhost"), 0);
+    if (who != NULL) {
+        char *cert = read_text(who, ".crt");
+        char *key = read_text(who, ".key");
+        assert_int_equal(nng_tls_config_own_cert(tls, cert, key, NULL), 0);
+        free(cert);
+        free(key);
+    }
+    assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECVTIMEO, 5000), 0);
+    assert_int_equal(nng_socket_set_ms(client, NNG_OPT_SENDTIMEO, 5000), 0);
+    assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECONNMINT, 1000), 0);
+    assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECONNMAXT, 1000), 0);
+    assert_int_equal(nng_dialer_create(&dialer, client, url), 0);
+    assert_int_equal(nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls), 0);
+    nng_tls_config_free(tls);
+    assert_int_equal(nng_dialer_start(dialer, NNG_FLAG_NONBLOCK), 0);
+    return client;
+}
+
+static size_t request_of(const char *method, const char *payload, uint8_t *to)
+{
+    const struct frame_request frame = {.method = view_of(method), .payload = view_of(payload)};
+    uint8_t *end = frame_request_encode_head(&frame, to);
+    memcpy(end, payload, frame.payload.length);
+    return (size_t)(end - to) + frame.payload.length;
+}
+
+/* One call. Returns NNG's code, or 0 with the reply's status code in *code. */
+static int call_bytes(nng_socket client, const void *bytes, size_t length, uint32_t *code)
+{
+    static uint8_t reply[LIMIT_REPLY_BYTES];
+    size_t room = sizeof reply;
+    uint8_t request[1] = {0};
+    int outcome = nng_send(client, length > 0 ? (void *)(uintptr_t)bytes : request, length, 0);
+    if (outcome == 0) {
+        outcome = nng_recv(client, reply, &room, 0);
+    }
+    if (outcome == 0) {
+        struct frame_reply frame;
+        struct frame_error error;
+        assert_int_equal(frame_reply_decode((struct view){reply, room}, &frame, &error), 0);
+        *code = frame.code;
+    }
+    return outcome;
+}
+
+static int check(nng_socket client)
+{
+    uint8_t request[128];
+    uint32_t code = 99;
+    size_t length = request_of("activity.v1.HealthService/Check", "", request);
+    int outcome = call_bytes(client, request, length, &code);
+    return outcome != 0 ? outcome : (int)code;
+}
+
+/* ---- Tests ---- */
+
+static void test_who_is_let_in(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *who;
+        const char *reason; /* NULL: served */
+    } rows[] = {
+        {"worker", NULL},
+        {"other", NULL},
+        {"stranger", "reason=\"no rule\" principal=spiffe://t/stranger peer=127.0.0.1:"},
+        {"two", "more than one subject alternative name"},
+        {"mixed", "more than one subject alternative name"},
+        {"none", "has no subject alternative name"},
+        {"dns", "is no SPIFFE ID"},
+        {"foreign", "TLS handshake failed"},
+        {"expired", "TLS handshake failed"},
+        {"server", "TLS handshake failed"}, /* a server's certificate is no client's */
+        {NULL, "TLS handshake failed"},
+    };
+    const struct endpoint_options options = standard();
+    start(&options);
+    engine_set(100);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        nng_socket client = client_of(rows[i].who, false);
+        if (rows[i].reason == NULL) {
+            assert_int_equal(check(client), 0);
+        } else {
+            assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECVTIMEO, 300), 0);
+            assert_int_not_equal(check(client), 0);
+            await_log(rows[i].reason, 5);
+        }
+        assert_int_equal(nng_close(client), 0);
+    }
+    assert_int_equal(engine_count(), 0);
+}
+
+static void test_requests_of_all_sizes(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0,
+                                   1,
+                                   100,
+                                   LIMIT_REQUEST_BYTES - 1,
+                                   LIMIT_REQUEST_BYTES,
+                                   LIMIT_REQUEST_BYTES + 1,
+                                   LIMIT_RECEIVE_BYTES - 4};
+    static uint8_t bytes[LIMIT_RECEIVE_BYTES + 1];
+    memset(bytes, 0xff, sizeof bytes);
+    const struct endpoint_options options = standard();
+    start(&options);
+    nng_socket client = client_of("worker", false);
+    assert_int_equal(check(client), 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint32_t code = 99;
+        assert_int_equal(call_bytes(client, bytes, sizes[i], &code), 0);
+        assert_int_equal(code, STATUS_INVALID_ARGUMENT);
+    }
+    /* Longer ones close the connection; nothing is resent within this time. */
+    uint32_t code = 99;
+    assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECVTIMEO, 300), 0);
+    assert_int_not_equal(call_bytes(client, bytes, sizeof bytes, &code), 0);
+    assert_int_equal(nng_close(client), 0);
+    client = client_of("worker", false);
+    assert_int_equal(check(client), 0);
+    assert_int_equal(nng_close(client), 0);
+    assert_int_equal(engine_count(), 0);
+}
+
+static void test_caps(void **state)
+{
+    (void)state;
+    struct endpoint_options options = standard();
+    options.connections_max = 3;
+    options.connections_per_principal = 2;
+    start(&options);
+    nng_socket clients[3];
+    for (int i = 0; i < 2; i++) {
+        clients[i] = client_of("worker", false);
+        assert_int_equal(check(clients[i]), 0);
+    }
+    nng_socket refused = client_of("worker", false);
+    await_log("connections_per_principal is reached", 5);
+    clients[2] = client_of("other", false);
+    assert_int_equal(check(clients[2]), 0);
+    assert_int_equal(nng_close(refused), 0);
+    refused = client_of("other", false);
+    await_log("connections_max is reached", 5);
+    /* A place that becomes free is taken by the one that goes on dialling. */
+    assert_int_equal(nng_close(clients[2]), 0);
+    assert_int_equal(check(refused), 0);
+    assert_int_equal(nng_close(refused), 0);
+    assert_int_equal(nng_close(clients[0]), 0);
+    assert_int_equal(nng_close(clients[1]), 0);
+}
+
+static void test_connects_per_minute(void **state)
+{
+    (void)state;
+    struct endpoint_options options = standard();
+    options.connects_per_minute = 3;
+    start(&options);
+    for (int i = 0; i < 3; i++) {
+        nng_socket client = client_of("worker", false);
+        assert_int_equal(check(client), 0);
+        assert_int_equal(nng_close(client), 0);
+    }
+    nng_socket refused = client_of("worker", false);
+    nng_socket other = client_of("other", false);
+    await_log("connects_per_minute is reached", 5);
+    assert_int_equal(check(other), 0);
+    assert_int_equal(nng_close(refused), 0);
+    assert_int_equal(nng_close(other), 0);
+}
+
+/* Sends without ever receiving: a raw REQ socket takes few replies, then its buffers are full. */
+static void send_requests(nng_socket raw, int count)
+{
+    uint8_t request[128];
+    size_t length = request_of("activity.v1.ActivityService/GetActivity", "\x08\x07", request);
+    for (int i = 0; i < count; i++) {
+        nng_msg *message;
+        assert_int_equal(nng_msg_alloc(&message, 0), 0);
+        assert_int_equal(nng_msg_append(message, request, length), 0);
+        assert_int_equal(nng_msg_header_append_u32(message, 0x80000000u + (uint32_t)i), 0);
+        if (nng_sendmsg(raw, message, 0) != 0) {
+            nng_msg_free(message);
+            return; /* closed in between */
+        }
+    }
+}
+
+static void await_engine(int count)
+{
+    for (int i = 0; i < 200 && engine_count() < count; i++) {
+        nng_msleep(25);
+    }
+    assert_true(engine_count() >= count);
+}
+
+static void test_replies_for_gone_connections(void **state)
+{
+    (void)state;
+    struct endpoint_options options = standard();
+    options.slots = 16;
+    start(&options);
+    for (int round = 0; round < 3; round++) {
+        engine_set(0);
+        nng_socket client = client_of("worker", true);
+        send_requests(client, 16);
+        await_engine(16);
+        assert_int_equal(nng_close(client), 0);
+        nng_msleep(100);
+        for (size_t i = 0; i < 16; i++) {
+            reply_to(engine.held[i], 100 + i);
+        }
+        /* All slots are back. */
+        engine_set(200);
+        client = client_of("other", true);
+        send_requests(client, 16);
+        await_engine(16);
+        assert_int_equal(nng_close(client), 0);
+    }
+}
+
+static void test_too_many_bytes_wait(void **state)
+{
+    (void)state;
+    struct endpoint_options options = standard();
+    options.slots = 1024;
+    options.waiting_bytes = 8 << 20;
+    start(&options);
+    nng_socket good = client_of("other", false);
+    assert_int_equal(check(good), 0);
+    engine_set(900000);
+    nng_socket slow = client_of("worker", true);
+    send_requests(slow, 60);
+    await_log("too many bytes wait", 10);
+    assert_int_equal(check(good), 0);
+    assert_int_equal(nng_close(slow), 0);
+    assert_int_equal(nng_close(good), 0);
+}
+
+static void test_too_many_replies_wait(void **state)
+{
+    (void)state;
+    struct endpoint_options options = standard();
+    options.slots = 1024;
+    start(&options);
+    nng_socket good = client_of("other", false);
+    assert_int_equal(check(good), 0);
+    engine_set(15000);
+    nng_socket slow = client_of("worker", true);
+    send_requests(slow, 900);
+    await_log("does not read its replies", 10);
+    assert_int_equal(check(good), 0);
+    assert_int_equal(nng_close(slow), 0);
+    assert_int_equal(nng_close(good), 0);
+}
+
+/* A few replies that are never taken: the watchdog waits its ten seconds. */
+static void test_the_watchdog(void **state)
+{
+    (void)state;
+    const struct endpoint_options options = standard();
+    start(&options);
+    engine_set(LIMIT_REPLY_BYTES);
+    nng_socket slow = client_of("worker", true);
+    send_requests(slow, 20);
+    await_log("does not read its replies", 15);
+    assert_int_equal(nng_close(slow), 0);
+}
+
+static void test_start_errors(void **state)
+{
+    (void)state;
+    char error[512];
+    struct endpoint_options options = standard();
+    start(&options);
+    struct endpoint *second = NULL;
+    assert_int_equal(endpoint_start(&options, &second, error, sizeof error), -1);
+    assert_null(second);
+    assert_non_null(strstr(error, "listening"));
+    options.cert_pem = "nonsense";
+    assert_int_equal(endpoint_start(&options, &second, error, sizeof error), -1);
+    assert_non_null(strstr(error, "TLS"));
+}
+
+/* ---- Before and after ---- */
+
+static int fresh_log(void **state)
+{
+    (void)state;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/log", folder);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return -1;
+    }
+    static int previous = -1;
+    log_init(fd, LOG_LEVEL_INFO, true);
+    if (previous >= 0) {
+        (void)close(previous);
+    }
+    previous = fd;
+    return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    char path[128];
+    char error[512];
+    if (mkdtemp(folder) == NULL) {
+        return -1;
+    }
+    shell("c=.make/devcerts.sh; $c ca $1 ca && $c ca $1 foreign-ca && "
+          "$c issue $1 server ca serverAuth DNS:localhost,IP:127.0.0.1 && "
+          "$c issue $1 worker ca clientAuth URI:spiffe://t/worker && "
+          "$c issue $1 other ca clientAuth URI:spiffe://t/other && "
+          "$c issue $1 stranger ca clientAuth URI:spiffe://t/stranger && "
+          "$c issue $1 two ca clientAuth URI:spiffe://t/worker,URI:spiffe://t/other && "
+          "$c issue $1 mixed ca clientAuth URI:spiffe://t/worker,DNS:worker && "
+          "$c issue $1 none ca clientAuth - && "
+          "$c issue $1 dns ca clientAuth DNS:worker && "
+          "$c issue $1 foreign foreign-ca clientAuth URI:spiffe://t/worker && "
+          "$c issue $1 expired ca clientAuth URI:spiffe://t/worker 0 && "
+          "for n in worker other; do echo "
+          "\"rule \\\"spiffe://t/$n\\\" { methods = {read} tenant = acme }\"; done >$1/policy");
+    const char *files[3][2] = {{"ca", ".crt"}, {"server", ".crt"}, {"server", ".key"}};
+    char paths[3][128];
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(paths[i], sizeof paths[i], "%s/%s%s", folder, files[i][0], files[i][1]);
+    }
+    (void)snprintf(path, sizeof path, "%s/policy", folder);
+    if (certificates_load(paths[0], paths[1], paths[2], &certificates, error, sizeof error) != 0 ||
+        policy_load(path, &policy, error, sizeof error) != 0) {
+        print_error("%s\n", error);
+        return -1;
+    }
+    const struct admit_options options = {.epoch = 1,
+                                          .slow_call_ms = 100000,
+                                          .boot_ms = read_clock,
+                                          .health = read_health,
+                                          .drain = ignore_drain};
+    admit = admit_new(&options);
+    endpoint_init_library();
+    return admit != NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    admit_free(admit);
+    policy_free(policy);
+    certificates_deinit(&certificates);
+    log_init(2, LOG_LEVEL_INFO, false);
+    endpoint_fini_library();
+    shell("rm -rf $1");
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_who_is_let_in, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_requests_of_all_sizes, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_caps, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_connects_per_minute, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_replies_for_gone_connections, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_too_many_bytes_wait, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_too_many_replies_wait, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_the_watchdog, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_start_errors, fresh_log, stop),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
