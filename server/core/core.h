@@ -24,6 +24,8 @@ void core_limits_standard(struct core_limits *limits);
 
 /* NULL when every value lies between its least and most and they fit together, else the name of the first bad one. */
 const char *core_limits_check(const struct core_limits *limits);
+/* The same without looking whether they fit together: for a maximum of several. */
+const char *core_limits_check_each(const struct core_limits *limits);
 
 /* Elementwise maximum: arenas are sized by the largest of snapshot, journal and configuration. */
 void core_limits_raise(struct core_limits *to, const struct core_limits *by);
@@ -131,10 +133,16 @@ struct core_activity_walk {
     uint32_t touched;
     uint64_t position;
     uint32_t list_count;
-    uint32_t roots[LIMIT_CALLER_GROUPS + 3];
-    uint32_t next[LIMIT_CALLER_GROUPS + 3];
-    uint64_t sorted_ids[LIMIT_FIND_JOB_IDS];
-    uint32_t sorted_orders_at;
+    uint32_t roots[LIMIT_CALLER_GROUPS + 3]; /* names */
+    uint32_t next[LIMIT_CALLER_GROUPS + 3];  /* of each name's set */
+    uint32_t types[LIMIT_FIND_TYPES];        /* names */
+    uint32_t type_count;
+    uint32_t sorted_count; /* the jobs asked for, by creation */
+    uint32_t sorted_at;
+    struct {
+        uint64_t order;
+        uint32_t slot;
+    } sorted[LIMIT_FIND_JOB_IDS];
 };
 void core_activity_walk_init(struct core_activity_walk *walk, const struct core *core, const struct core_viewer *viewer,
                              const struct core_find_activities *filter);
@@ -188,7 +196,7 @@ enum core_found core_change_next(struct core_change_walk *walk, struct core_chan
 /* Since when the view is complete (a cap may have made older changes leave early). */
 uint64_t core_changes_complete_since_ms(const struct core *core, enum core_change_view view);
 
-/* Present users of the viewer's tenant in order of name id; `position` 0 at first. Returns false at the end. */
+/* Present users of the viewer's tenant, in no order that means something; `position` 0 at first. Returns false at the end. */
 struct core_user {
     struct bytes user;
     uint64_t last_seen_ms;

@@ -19,13 +19,21 @@ void core_limits_standard(struct core_limits *limits) {
     }
 }
 
-const char *core_limits_check(const struct core_limits *limits) {
+const char *core_limits_check_each(const struct core_limits *limits) {
     for (uint32_t i = 0; i < CORE_LIMIT_COUNT; i++) {
         if (limits->values[i] < rows[i].least || limits->values[i] > rows[i].most) {
             return rows[i].name;
         }
     }
-    return limits->request_id_least_ms > limits->request_id_most_ms ? rows[CORE_LIMIT_request_id_least_ms].name : NULL;
+    return NULL;
+}
+
+const char *core_limits_check(const struct core_limits *limits) {
+    const char *wrong = core_limits_check_each(limits);
+    if (wrong == NULL && limits->request_id_least_ms > limits->request_id_most_ms) {
+        wrong = rows[CORE_LIMIT_request_id_least_ms].name;
+    }
+    return wrong;
 }
 
 void core_limits_raise(struct core_limits *to, const struct core_limits *by) {

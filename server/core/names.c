@@ -13,6 +13,9 @@ void names_layout(struct names *names, struct region *region, const struct core_
     pool_layout(&names->texts, region, capacity->names_bytes, TEXT_BLOCK);
     table_layout(&names->tenants, region, capacity->tenants_max, sizeof(struct tenant));
     hash_layout(&names->index, region, capacity->names_max);
+    names->counted = region_take(region, (size_t)capacity->names_max + 1, sizeof *names->counted);
+    names->shares_counted =
+        region_take(region, ((size_t)capacity->tenants_max + 1) * NAME_SHARES, sizeof *names->shares_counted);
 }
 
 void names_set_key(struct names *names, const uint8_t key[16]) {
@@ -104,6 +107,9 @@ void names_release(struct names *names, uint32_t id) {
     uint32_t tenant = name->tenant;
     if (name->kind == NAME_TENANT) {
         table_give(&names->tenants, name->beside);
+        for (uint32_t i = 0; i < NAME_SHARES; i++) {
+            names->largest[i] = names->largest[i] == id ? 0 : names->largest[i];
+        }
     }
     table_give(&names->records, id);
     if (tenant != 0) {
@@ -126,6 +132,7 @@ void names_save(const struct names *names, struct stream_out *out) {
     pool_save(&names->texts, out);
     table_save(&names->tenants, out);
     stream_put(out, names->key, sizeof names->key);
+    stream_put(out, names->largest, sizeof names->largest);
 }
 
 /* Everything that must hold before a name's text may be read. */
@@ -151,6 +158,11 @@ const char *names_verify(struct names *names) {
             return "a tenant has no share record";
         }
     }
+    for (uint32_t i = 0; i < NAME_SHARES; i++) {
+        if (names->largest[i] != 0 && !names_is(names, names->largest[i], NAME_TENANT, 0)) {
+            return "the largest holder of a table is no tenant";
+        }
+    }
     return table_claimed_all(&names->texts.blocks) && table_claimed_all(&names->tenants) ? NULL
                                                                                          : "a name's memory is lost";
 }
@@ -160,6 +172,7 @@ void names_load(struct names *names, struct stream_in *in) {
     pool_load(&names->texts, in);
     table_load(&names->tenants, in);
     (void)stream_get(in, names->key, sizeof names->key);
+    (void)stream_get(in, names->largest, sizeof names->largest);
     if (in->error != 0) {
         return;
     }

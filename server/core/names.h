@@ -22,6 +22,7 @@ enum name_kind {
     NAME_KIND_END = 7
 };
 #define NAME_LENGTH_MAX 255u
+#define NAME_SHARES 16u /* enum share, rounded up */
 
 struct name {
     uint32_t text; /* first block */
@@ -40,7 +41,10 @@ struct names {
     struct pool texts;
     struct table tenants; /* struct tenant, see shares.h */
     struct hash index;
-    uint8_t key[16]; /* of the hash */
+    uint32_t *counted;        /* by id: references found, for verification */
+    uint64_t *shares_counted; /* by tenant record, NAME_SHARES each: the same of shares */
+    uint8_t key[16];   /* of the hash */
+    uint32_t largest[NAME_SHARES]; /* the tenant that held most of each table when it last got more, 0 = none */
 };
 
 void names_layout(struct names *names, struct region *region, const struct core_limits *capacity);

@@ -23,6 +23,8 @@ enum share {
     SHARE_COUNT
 };
 
+_Static_assert((int)SHARE_COUNT <= (int)NAME_SHARES, "names remember the largest holder of each");
+
 /* Beside the name of a tenant. */
 struct tenant {
     uint32_t name;
@@ -41,7 +43,11 @@ static inline uint64_t shares_held(const struct names *names, uint32_t tenant, e
 }
 
 static inline void shares_add(struct names *names, uint32_t tenant, enum share share, uint64_t count) {
-    shares_of(names, tenant)->held[share] += count;
+    uint64_t held = shares_of(names, tenant)->held[share] += count;
+    uint32_t largest = names->largest[share];
+    if (largest == 0 || shares_held(names, largest, share) <= held) {
+        names->largest[share] = tenant;
+    }
 }
 
 static inline void shares_sub(struct names *names, uint32_t tenant, enum share share, uint64_t count) {
@@ -52,6 +58,20 @@ static inline void shares_sub(struct names *names, uint32_t tenant, enum share s
 /* Whether the tenant holds more than half of what `limit` admits: it loses its own oldest first. */
 static inline bool shares_heavy(const struct names *names, uint32_t tenant, enum share share, uint64_t limit) {
     return shares_held(names, tenant, share) > limit / 2;
+}
+
+/* The tenant that holds more than half of what `limit` admits, 0 when none does. Only one can; it became the largest when it
+ * got the last of what it has, and no other can have overtaken it since. */
+static inline uint32_t shares_heaviest(const struct names *names, enum share share, uint64_t limit) {
+    uint32_t largest = names->largest[share];
+    return largest != 0 && shares_heavy(names, largest, share, limit) ? largest : 0;
+}
+
+/* The oldest item of a kind that has to leave first: the heaviest tenant's, else of all. Each share's list is by age. */
+static inline uint32_t shares_oldest(const struct names *names, enum share share, uint64_t limit, const struct list *all) {
+    uint32_t heavy = shares_heaviest(names, share, limit);
+    uint32_t own = heavy == 0 ? 0 : shares_of(names, heavy)->lists[share].first;
+    return own != 0 ? own : all->first;
 }
 
 /* Whether `more` for this tenant must be refused: there is no room, or the tenant holds more than half and would take of the

@@ -21,6 +21,13 @@ struct core_time {
 /* Later clocks are cut: times stay small enough to be packed. */
 #define TIME_CLOCK_MAX_MS ((uint64_t)1 << 47)
 
+/* Whether a snapshot's times can be: far from any overflow. */
+static inline bool time_sound(const struct core_time *time) {
+    return time->service_ms < TIME_CLOCK_MAX_MS && time->wall_ms <= 2 * TIME_CLOCK_MAX_MS &&
+           time->resume_ms <= time->service_ms && time->clock_ms <= TIME_CLOCK_MAX_MS && time->lead_ms <= TIME_CLOCK_MAX_MS &&
+           time->lead_since_ms <= time->service_ms && time->half <= 1;
+}
+
 void time_advance(struct core_time *time, const struct entry_head *head);
 
 #endif

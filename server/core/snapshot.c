@@ -1,0 +1,135 @@
+/* The canonical snapshot: a head that says what capacity it needs, the tables as they lie in memory up to the highest record
+ * ever used, and the hash over all of it. Indexes by hash are built anew; everything else is checked record by record before it
+ * is used, so that damaged or hostile bytes end in an error. */
+#include "server/core/life.h"
+#include "server/core/stream.h"
+
+#define SNAPSHOT_MAGIC 0x3145524f43544341u /* "ACTCORE1" */
+
+struct snapshot_head {
+    uint64_t magic;
+    uint64_t limit_count;
+    struct core_limits peak;
+};
+
+static void put_all(const struct core *core, struct stream_out *out) {
+    struct snapshot_head head = {SNAPSHOT_MAGIC, CORE_LIMIT_COUNT, core->peak};
+    struct core_scalars scalars = {.limits = core->limits,
+                                   .limits_given = core->limits_given,
+                                   .version = core->version,
+                                   .epoch = core->epoch,
+                                   .index = core->index,
+                                   .time = core->time};
+    memcpy(scalars.digests, core->digests, sizeof scalars.digests);
+    stream_put(out, &head, sizeof head);
+    stream_put(out, &scalars, sizeof scalars);
+    names_save(&core->names, out);
+    activities_save(&core->activities, out);
+    results_save(&core->results, out);
+    tombstones_save(&core->tombstones, out);
+    presence_save(&core->presence, out);
+    requests_save(&core->requests, out);
+    changes_save(&core->changes, out);
+    tickets_save(&core->tickets, out);
+    pending_save(&core->pending, out);
+    feed_window_save(&core->feed, out);
+}
+
+int core_snapshot_write(const struct core *core, const struct core_stream *stream) {
+    struct digest_stream hash;
+    struct stream_out out = {.to = stream, .hash = &hash};
+    digest_stream_init(&hash);
+    put_all(core, &out);
+    uint64_t value = digest_stream_value(&hash);
+    return out.error != 0 ? out.error : stream->write(stream->context, &value, sizeof value);
+}
+
+uint64_t core_state_hash(const struct core *core) {
+    struct digest_stream hash;
+    struct stream_out out = {.to = NULL, .hash = &hash};
+    digest_stream_init(&hash);
+    put_all(core, &out);
+    return digest_stream_value(&hash);
+}
+
+static void get_head(struct stream_in *in, struct snapshot_head *head) {
+    if (stream_get(in, head, sizeof *head) && (head->magic != SNAPSHOT_MAGIC || head->limit_count != CORE_LIMIT_COUNT ||
+                                               core_limits_check_each(&head->peak) != NULL)) {
+        stream_refuse(in, CORE_MALFORMED);
+    }
+}
+
+int core_snapshot_limits(const struct core_stream *stream, struct core_limits *limits) {
+    struct digest_stream hash;
+    struct stream_in in = {.from = stream, .hash = &hash};
+    struct snapshot_head head;
+    digest_stream_init(&hash);
+    get_head(&in, &head);
+    *limits = head.peak;
+    return in.error;
+}
+
+static bool covers(const struct core_limits *larger, const struct core_limits *smaller) {
+    for (uint32_t i = 0; i < CORE_LIMIT_COUNT; i++) {
+        if (larger->values[i] < smaller->values[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void get_scalars(struct core *core, struct stream_in *in) {
+    struct snapshot_head head;
+    struct core_scalars scalars;
+    get_head(in, &head);
+    if (!stream_get(in, &scalars, sizeof scalars)) {
+        return;
+    }
+    if (!covers(&core->capacity, &head.peak)) {
+        stream_refuse(in, CORE_TOO_LARGE);
+        return;
+    }
+    if (core_limits_check(&scalars.limits) != NULL || !covers(&head.peak, &scalars.limits) || scalars.version == 0 ||
+        scalars.version > CORE_VERSION || scalars.limits_given > 1 || !time_sound(&scalars.time)) {
+        stream_refuse(in, CORE_MALFORMED);
+        return;
+    }
+    core->peak = head.peak;
+    core->limits = scalars.limits;
+    core->limits_given = scalars.limits_given;
+    core->version = scalars.version;
+    core->epoch = scalars.epoch;
+    core->index = scalars.index;
+    core->time = scalars.time;
+    memcpy(core->digests, scalars.digests, sizeof core->digests);
+}
+
+static void get_all(struct core *core, struct stream_in *in) {
+    get_scalars(core, in);
+    names_load(&core->names, in);
+    activities_load(&core->activities, in);
+    results_load(&core->results, in);
+    tombstones_load(&core->tombstones, in);
+    presence_load(&core->presence, in);
+    requests_load(&core->requests, &core->names, in);
+    changes_load(&core->changes, &core->names, in);
+    tickets_load(&core->tickets, &core->names, in);
+    pending_load(&core->pending, in);
+    feed_window_load(&core->feed, in);
+}
+
+int core_snapshot_read(struct core *core, const struct core_stream *stream) {
+    struct digest_stream hash;
+    struct stream_in in = {.from = stream, .hash = &hash};
+    digest_stream_init(&hash);
+    get_all(core, &in);
+    uint64_t value = digest_stream_value(&hash);
+    uint64_t kept = 0;
+    if (in.error == 0) {
+        in.error = stream->read(stream->context, &kept, sizeof kept);
+    }
+    if (in.error != 0) {
+        return in.error;
+    }
+    return kept == value && core_verify(core) == NULL ? 0 : CORE_MALFORMED;
+}
