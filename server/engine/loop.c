@@ -138,11 +138,9 @@ static bool propose(struct engine *engine)
 
 /* While nothing syncs, whatever there is goes off at once; while something does, the next entry
  * grows. The journal never waits for us, and an entry is as large as the load makes it. */
-static void propose_if_free(struct engine *engine)
+static bool propose_if_free(struct engine *engine)
 {
-    if (engine->uncommitted == 0 && forming(engine)->count > 0) {
-        (void)propose(engine);
-    }
+    return engine->uncommitted == 0 && forming(engine)->count > 0 && propose(engine);
 }
 
 /* ---- Applying ---- */
@@ -281,11 +279,11 @@ static bool apply_commits(struct engine *engine)
     uint32_t count = take_commits(engine, entries);
     CHECK(count <= engine->uncommitted);
     engine->uncommitted -= count;
-    propose_if_free(engine);
+    bool proposed = propose_if_free(engine);
     for (uint32_t i = 0; i < count && !atomic_load(&engine->failed); i++) {
         apply(engine, &entries[i]);
     }
-    return count > 0;
+    return proposed || count > 0;
 }
 
 /* ---- Taking items ---- */
@@ -461,7 +459,7 @@ bool engine_step(struct engine *engine)
         return true;
     }
     worked = take_items(engine) || worked;
-    propose_if_free(engine);
+    worked = propose_if_free(engine) || worked;
     worked = tick_if_due(engine) || worked;
     snapshot_if_due(engine);
     return worked;

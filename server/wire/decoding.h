@@ -1,10 +1,10 @@
 /* What the files of request_*.c share: one request on its way from its payload to its body.
  *
- * Payloads are read in place with proto/field.h and not by protobuf-c: that would copy every string,
- * take memory by the number of fields and not by their bytes (900 KB became 45 MB), and hand out
- * strings without their length, so that a NUL inside one would cut it unnoticed. As in protobuf, the
- * last occurrence of a scalar counts, messages that occur twice are merged, and unknown fields are
- * skipped; a known field of another wire type is refused, as protobuf-c does. */
+ * Payloads are read in place with proto/field.h and not by protobuf-c: that would copy every
+ * string, take memory by the number of fields and not by their bytes (900 KB became 45 MB), and
+ * hand out strings without their length, so that a NUL inside one would cut it unnoticed. As in
+ * protobuf, the last occurrence of a scalar counts, messages that occur twice are merged, and
+ * unknown fields are skipped; a known field of another wire type is refused, as protobuf-c does. */
 #ifndef ACTIVITYD_SERVER_WIRE_DECODING_H
 #define ACTIVITYD_SERVER_WIRE_DECODING_H
 
@@ -85,7 +85,8 @@ static inline struct bytes bytes_of_view(struct view view)
     return bytes_of(view.bytes, view.length);
 }
 
-/* Appends one occurrence of a repeated number, packed or not, counting beyond `most` without storing.
+/* Appends one occurrence of a repeated number, packed or not, counting beyond `most` without
+ * storing.
  */
 void message_numbers(struct message *message, const struct field *field, uint64_t *to, size_t most,
                      size_t *count);

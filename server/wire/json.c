@@ -1,7 +1,7 @@
-/* JSON is read by jansson and thrown away: nobody here needs the document, but duplicate keys cannot
- * be found without keeping the keys, compared after their escapes. jansson's allocator is one for
- * the whole process, so ours looks for the arena of the calling thread, and outside of a check
- * leaves everything to malloc. */
+/* JSON is read by jansson and thrown away: nobody here needs the document, but duplicate keys
+ * cannot be found without keeping the keys, compared after their escapes. jansson's allocator is
+ * one for the whole process, so ours looks for the arena of the calling thread, and outside of a
+ * check leaves everything to malloc. */
 #include "server/wire/json.h"
 
 #include <jansson.h>

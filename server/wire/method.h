@@ -1,4 +1,5 @@
-/* The methods, one row each: what they are called, what they need, how they are read. PROTOCOL.md lists the same rows. */
+/* The methods, one row each: what they are called, what they need, how they are read. PROTOCOL.md
+ * lists the same rows. */
 #ifndef ACTIVITYD_SERVER_WIRE_METHOD_H
 #define ACTIVITYD_SERVER_WIRE_METHOD_H
 
@@ -41,9 +42,9 @@ enum method_need {
 
 struct method {
     enum method_id id;
-    const char *name; /* activity.v1.ActivityService/FindActivities */
-    const char *
-        group; /* "read", "write", "health", "admin": what a policy rule may list instead of single methods */
+    const char *name;  /* activity.v1.ActivityService/FindActivities */
+    const char *group; /* "read", "write", "health", "admin": what a policy rule may list instead of
+                          single methods */
     enum method_route route;
     enum method_need need;
 };

@@ -9,8 +9,8 @@
 
 /* ---- Refusals ---- */
 
-/* A text as it may stand in a frame: at most `most` bytes, cut before a character that does not fit,
- * and nothing at all if it is no text. */
+/* A text as it may stand in a frame: at most `most` bytes, cut before a character that does not
+ * fit, and nothing at all if it is no text. */
 static struct view sayable(const char *text, size_t most)
 {
     struct view view = view_of(text != NULL ? text : "");

@@ -29,7 +29,8 @@ size_t reply_room(const struct effect *effect);
 /* The reply frame for one reply effect. Returns its length; `to` has room for reply_room. */
 size_t reply_from_effect(const struct reply_facts *facts, const struct effect *effect, uint8_t *to);
 
-/* A reply frame with status OK around an encoded response. `room` is enough, or the program stops. */
+/* A reply frame with status OK around an encoded response. `room` is enough, or the program stops.
+ */
 size_t reply_ok(uint64_t epoch, struct bytes response, uint8_t *to, size_t room);
 
 /* The head of a reply with status OK, for a payload of `length` bytes that stands at `payload`

@@ -1,4 +1,5 @@
-/* From a method's payload to the core's command or our query: everything is validated here and trusted after. */
+/* From a method's payload to the core's command or our query: everything is validated here and
+ * trusted after. */
 #ifndef ACTIVITYD_SERVER_WIRE_REQUEST_H
 #define ACTIVITYD_SERVER_WIRE_REQUEST_H
 
@@ -6,7 +7,8 @@
 #include "server/core/command.h"
 #include "server/wire/method.h"
 
-/* Why a payload is refused: becomes INVALID_ARGUMENT with metadata field, and a message "field: rule". */
+/* Why a payload is refused: becomes INVALID_ARGUMENT with metadata field, and a message "field:
+ * rule". */
 struct request_error {
     enum status_reason reason; /* MALFORMED_PAYLOAD or BAD_FIELD */
     char field[96];            /* path as changes[3].json; empty for MALFORMED_PAYLOAD */
@@ -23,9 +25,10 @@ struct request_scratch;
 struct request_scratch *request_scratch_new(void); /* NULL: out of memory */
 void request_scratch_free(struct request_scratch *scratch);
 
-/* Decodes and validates. On 0 *body views the encoded command (ROUTE_COMMAND) or query (ROUTE_QUERY) inside the scratch,
- * valid until the next call with it; for ROUTE_LOCAL it is empty, but for Check it views the name of the service in the
- * payload. Returns 1 with *error filled. Never more memory than the scratch has. */
+/* Decodes and validates. On 0 *body views the encoded command (ROUTE_COMMAND) or query
+ * (ROUTE_QUERY) inside the scratch, valid until the next call with it; for ROUTE_LOCAL it is empty,
+ * but for Check it views the name of the service in the payload. Returns 1 with *error filled.
+ * Never more memory than the scratch has. */
 __attribute__((warn_unused_result)) int request_decode(struct request_scratch *scratch,
                                                        const struct method *method,
                                                        const struct command_caller *caller,
