@@ -3,7 +3,7 @@
 #include "server/check.h"
 #include "server/core/life.h"
 
-#define BLOCK 64u
+#define BLOCK 16u /* more lines than a core can wait for at once gain nothing */
 
 /* ---- Ids ---- */
 
@@ -166,20 +166,25 @@ static void update_block(struct work *work, const uint64_t *job_ids, uint32_t co
     }
 }
 
-static void emit_batch(struct core *core, uint32_t count, const uint8_t *percents, const uint8_t *dispositions) {
+static uint32_t count_ignored(const uint8_t *dispositions, uint32_t count) {
     uint32_t ignored = 0;
-    uint32_t others = 0;
     for (uint32_t i = 0; i < count; i++) {
         ignored += dispositions[i] >= DISPOSITION_UNKNOWN;
-        others += dispositions[i] != DISPOSITION_APPLIED;
     }
+    return ignored;
+}
+
+static void emit_batch(struct core *core, uint32_t count, const uint8_t *percents, const uint8_t *dispositions) {
+    /* All the same as the first, which is APPLIED. */
+    bool all_applied = dispositions[0] == DISPOSITION_APPLIED && memcmp(dispositions, dispositions + 1, count - 1) == 0;
+    uint32_t ignored = all_applied ? 0 : count_ignored(dispositions, count);
     uint8_t *body = core->columns + 2 * (size_t)LIMIT_BATCH_UPDATES;
     struct writer to = writer_of(body, BATCH_REPLY_BYTES);
     writer_u32(&to, count);
     writer_u32(&to, ignored);
-    writer_u8(&to, others == 0);
+    writer_u8(&to, all_applied ? 1 : 0);
     writer_put(&to, percents, count);
-    writer_put(&to, dispositions, others == 0 ? 0 : count);
+    writer_put(&to, dispositions, all_applied ? 0 : count);
     emit_reply(core, bytes_of(body, to.wanted));
 }
 
