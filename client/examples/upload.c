@@ -37,7 +37,8 @@ static int copy(activity_client *client, uint64_t job, FILE *from, FILE *to)
                 return fail("update", &error);
             }
             if (updated.disposition >= ACTIVITY_IGNORED_UNKNOWN) {
-                fprintf(stderr, "upload: %s\n", activity_disposition_name(updated.disposition));
+                const char *name = activity_disposition_name((int)updated.disposition);
+                fprintf(stderr, "upload: %s\n", name);
                 return EXIT_FAILURE;
             }
         }

@@ -189,24 +189,18 @@ struct activity_metadata {
 };
 
 #ifdef __cplusplus
-#define ACTIVITY_OPTIONS_INIT                                                                      \
+#define ACTIVITY_SIZED_(type)                                                                      \
     {                                                                                              \
-        sizeof(struct activity_options)                                                            \
-    }
-#define ACTIVITY_CALL_OPTIONS_INIT                                                                 \
-    {                                                                                              \
-        sizeof(struct activity_call_options)                                                       \
+        sizeof(type)                                                                               \
     }
 #else
-#define ACTIVITY_OPTIONS_INIT                                                                      \
+#define ACTIVITY_SIZED_(type)                                                                      \
     {                                                                                              \
-        .size = sizeof(struct activity_options)                                                    \
-    }
-#define ACTIVITY_CALL_OPTIONS_INIT                                                                 \
-    {                                                                                              \
-        .size = sizeof(struct activity_call_options)                                               \
+        .size = sizeof(type)                                                                       \
     }
 #endif
+#define ACTIVITY_OPTIONS_INIT      ACTIVITY_SIZED_(struct activity_options)
+#define ACTIVITY_CALL_OPTIONS_INIT ACTIVITY_SIZED_(struct activity_call_options)
 
 /* Reads the certificates and begins to connect in the background; does not wait. NULL on error:
  * INVALID_ARGUMENT (an option; a file that cannot be read or is no PEM), OUT_OF_MEMORY,
@@ -655,7 +649,8 @@ void activity_result_free(activity_result *result); /* may be NULL */
  * after the other's completion (a batch update keeps its own order).
  *
  * A window of up to `size` (1 to 65,536) calls that have been submitted and not yet taken by
- * activity_next(). A client may have several; one per thread is the usual way. NULL on error. */
+ * activity_next(). Each keeps its encoded request until then. A client may have several windows;
+ * one per thread is the usual way. NULL on error. */
 activity_window *activity_window_new(activity_client *client, size_t size,
                                      struct activity_error *error);
 

@@ -301,6 +301,7 @@ static void answered(struct activity_client *client, struct call *call, uint8_t 
     } else if (refusal) {
         refused(client, call, &reply);
     } else {
+        client->draining = call->link == client->draining ? NULL : client->draining;
         retry_budget_succeed(&client->budget);
         client_end(client, call, VERDICT_REPLY);
     }

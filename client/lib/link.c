@@ -17,7 +17,7 @@ enum {
     LANES = 32,         /* sends under way; NNG takes one after the other anyway */
     RECEIVE_QUEUE = 16, /* messages that NNG holds for us: 16 MiB at most */
     PEM_BYTES_MAX = 1 << 20,
-    DIALS_EXPLAINED = 6,
+    FAILURE_KINDS = 6,
 };
 
 struct lane {
@@ -53,6 +53,8 @@ struct link {
     uint64_t asked_ms;   /* when the oldest unanswered message was sent; 0 = none */
     uint64_t probed_ms;  /* the same for a probe */
     unsigned refusals;
+    uint64_t failures[FAILURE_KINDS]; /* of attempts to connect, when link_explain() last looked */
+    const char *failure;              /* what it told then; NULL = nothing */
     bool probe_lane_busy;
     struct lane *idle;
     struct lane probe_lane;
@@ -335,16 +337,20 @@ static void received(void *arg)
 
 /* --- Connections --- */
 
-static void take_down(struct link *link)
+/* `next` is the pipe of the new connection; 0 = none. All is set before the event, which may
+ * unlock. */
+static void change_pipe(struct link *link, int next)
 {
-    link->pipe = 0;
+    bool was_up = link->up;
+    bool refused = link->pipe != 0 && !was_up;
+    link->pipe = next;
+    link->up = false;
     link->asked_ms = 0;
     link->probed_ms = 0;
-    if (link->up) {
-        link->up = false;
+    link->connection += next != 0;
+    link->refusals += refused;
+    if (was_up) {
         link->events->down(link->owner, link);
-    } else {
-        link->refusals++;
     }
 }
 
@@ -356,11 +362,7 @@ static void pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg)
     pthread_mutex_lock(link->lock);
     bool alive = id != link->removed_pipe;
     if (alive) {
-        if (link->pipe != 0) {
-            take_down(link); /* its removal will be told later */
-        }
-        link->connection++;
-        link->pipe = id;
+        change_pipe(link, id); /* the removal of one before may be told later */
     }
     pthread_mutex_unlock(link->lock);
     if (alive) {
@@ -378,7 +380,7 @@ static void pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg)
     pthread_mutex_lock(link->lock);
     link->removed_pipe = id;
     if (id == link->pipe) {
-        take_down(link);
+        change_pipe(link, 0);
     }
     unsigned doublings = link->refusals < 16 ? link->refusals : 16;
     pthread_mutex_unlock(link->lock);
@@ -583,7 +585,7 @@ bool link_url_host(const char *url, char *host, size_t size)
 static const struct {
     const char *statistic;
     const char *text;
-} dial_failures[DIALS_EXPLAINED] = {
+} dial_failures[FAILURE_KINDS] = {
     {"auth", "the TLS handshake failed: the server's certificate is not of the given CA or has "
              "another name, or the key does not belong to the certificate, or the server refused "
              "this client's certificate (with TLS 1.3 that shows only as a bad record MAC here; "
@@ -596,21 +598,38 @@ static const struct {
               "closed during the handshake"},
 };
 
-static const char *dial_failure(struct link *link)
+/* Reads how often each kind of failure has happened. */
+static void count_failures(const struct link *link, uint64_t *counts)
 {
     nng_stat *root = NULL;
     if (nng_stats_get(&root) != 0) {
-        return NULL;
+        return;
     }
-    const char *text = NULL;
     nng_stat *dialer = nng_stat_find_dialer(root, link->dialer);
-    for (size_t i = 0; dialer != NULL && text == NULL && i < DIALS_EXPLAINED; i++) {
+    for (size_t i = 0; dialer != NULL && i < FAILURE_KINDS; i++) {
         nng_stat *count = nng_stat_find(dialer, dial_failures[i].statistic);
-        if (count != NULL && nng_stat_value(count) > 0) {
-            text = dial_failures[i].text;
-        }
+        counts[i] = count == NULL ? 0 : nng_stat_value(count);
     }
     nng_stats_free(root);
+}
+
+/* The kind that has grown most since the last question, else the one that was told then. */
+static const char *dial_failure(struct link *link)
+{
+    uint64_t counts[FAILURE_KINDS] = {0};
+    count_failures(link, counts);
+    uint64_t most = 0;
+    pthread_mutex_lock(link->lock);
+    for (size_t i = 0; i < FAILURE_KINDS; i++) {
+        uint64_t grown = counts[i] - link->failures[i];
+        if (counts[i] > link->failures[i] && grown > most) {
+            most = grown;
+            link->failure = dial_failures[i].text;
+        }
+        link->failures[i] = counts[i];
+    }
+    const char *text = link->failure;
+    pthread_mutex_unlock(link->lock);
     return text;
 }
 
@@ -628,8 +647,8 @@ void link_explain(struct link *link, char *text, size_t size)
         reason = "the server closes each connection at once: it may not admit this client's "
                  "certificate, or has too many connections; its diagnostics name the reason";
     } else if (dialling) {
-        const char *failure = dial_failure(link);
-        reason = failure != NULL ? failure : "the connection is not made yet";
+        reason = dial_failure(link);
+        reason = reason != NULL ? reason : "the connection is not made yet";
     }
     snprintf(text, size, "%s: %s", link->url, reason);
 }

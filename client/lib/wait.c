@@ -39,21 +39,33 @@ struct chores {
     struct link *reset;
 };
 
+/* The next server that is not being dialled yet, if it is time to try one more. Locked. */
+static struct link *link_to_dial(struct activity_client *client, uint64_t now)
+{
+    if ((client->link != NULL && client->link != client->draining) || now < client->next_dial_ms) {
+        return NULL;
+    }
+    client->next_dial_ms = now + CLIENT_DIAL_NEXT_MS;
+    for (size_t i = 0; i < client->link_count; i++) {
+        if (!link_is_dialling(client->links[i])) {
+            return client->links[i];
+        }
+    }
+    return NULL;
+}
+
 /* Locked. */
 static struct chores look_at_links(struct activity_client *client, uint64_t now)
 {
-    struct chores chores = {0};
+    struct chores chores = {.dial = link_to_dial(client, now)};
     struct link *link = client->link;
-    if (link == NULL || link == client->draining) {
-        if (now >= client->next_dial_ms) {
-            for (size_t i = 0; i < client->link_count && chores.dial == NULL; i++) {
-                chores.dial = link_is_dialling(client->links[i]) ? NULL : client->links[i];
-            }
-            client->next_dial_ms = now + CLIENT_DIAL_NEXT_MS;
-        }
-    } else if (link_probed_ms(link, now) >= client->silence_ms) {
+    if (link == NULL) {
+        return chores;
+    }
+    uint64_t probed_ms = link_probed_ms(link, now);
+    if (probed_ms >= client->silence_ms) {
         chores.reset = link;
-    } else if (link_probed_ms(link, now) == 0 && link_silent_ms(link, now) >= client->silence_ms) {
+    } else if (probed_ms == 0 && link_silent_ms(link, now) >= client->silence_ms) {
         chores.probe = link;
     }
     return chores;

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "activity/v1/activity_service.pb-c.h"
+
 static uint64_t now_ms(void)
 {
     struct timespec now;
@@ -655,6 +657,69 @@ static void mutated_replies(void **state)
     fake_stop(&server);
 }
 
+/* --- Pages --- */
+
+/* Three pages: the token of a request is the number of its page; page 1 fails once. */
+static enum fake_action serve_pages(void *arg, const struct frame_request *request,
+                                    struct frame_reply *reply)
+{
+    bool *failed = arg;
+    static uint8_t bytes[] = {0x0A, 2, 0x08, 0, 0x22, 1, 0};
+    Activity__V1__FindActivitiesRequest *find = activity__v1__find_activities_request__unpack(
+        NULL, request->payload.length, request->payload.bytes);
+    assert_non_null(find);
+    assert_true(find->observe && find->n_types == 1);
+    assert_string_equal(find->types[0], "upload");
+    assert_true(view_equal(request->user, view_of("ann")));
+    uint8_t page = find->page_token.len == 0 ? 0 : find->page_token.data[0];
+    activity__v1__find_activities_request__free_unpacked(find, NULL);
+    if (page == 1 && !*failed) {
+        *failed = true;
+        *reply = refusal(STATUS_NOT_FOUND, "FOR_ONCE", 0);
+        return FAKE_REPLY;
+    }
+    bytes[3] = (uint8_t)(page + 1);
+    bytes[6] = (uint8_t)(page + 1);
+    reply->payload = (struct view){bytes, page == 2 ? 4 : sizeof bytes};
+    return FAKE_REPLY;
+}
+
+static void finder_walks_all_pages(void **state)
+{
+    (void)state;
+    bool failed = false;
+    struct fake_server server = {.script = serve_pages, .arg = &failed};
+    fake_start(&server);
+    activity_client *client = fake_client(&server);
+    const char *types[] = {"upload"};
+    struct activity_find_request request = {.types = types, .type_count = 1, .observe = true};
+    struct activity_call_options options = ACTIVITY_CALL_OPTIONS_INIT;
+    options.tenant = "acme";
+    options.user = "ann";
+    activity_finder *finder = activity_finder_new(client, &request, &options, NULL);
+    assert_non_null(finder);
+    types[0] = "changed"; /* what was given is not looked at any more */
+    const struct activity_page *page;
+    assert_int_equal(activity_finder_next(finder, &page, NULL), ACTIVITY_OK);
+    assert_int_equal(page->activities[0].job_id, 1);
+    struct activity_error error;
+    assert_int_equal(activity_finder_next(finder, &page, &error), ACTIVITY_NOT_FOUND);
+    assert_string_equal(error.reason, "FOR_ONCE");
+    assert_null(page);
+    for (uint64_t i = 2; i <= 3; i++) {
+        assert_int_equal(activity_finder_next(finder, &page, NULL), ACTIVITY_OK);
+        assert_int_equal(page->activities[0].job_id, i);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(activity_finder_next(finder, &page, NULL), ACTIVITY_OK);
+        assert_null(page);
+    }
+    assert_int_equal(atomic_load(&server.requests), 4);
+    activity_finder_free(finder);
+    activity_client_free(client);
+    fake_stop(&server);
+}
+
 /* --- What cannot be sent --- */
 
 static void options_are_checked(void **state)
@@ -761,6 +826,7 @@ int main(void)
         cmocka_unit_test(errors_are_told),
         cmocka_unit_test(answers_to_nobody),
         cmocka_unit_test(mutated_replies),
+        cmocka_unit_test(finder_walks_all_pages),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(too_large_to_send),
         cmocka_unit_test(window_may_be_left),
