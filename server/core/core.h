@@ -13,7 +13,7 @@
 
 #define CORE_VERSION 1u
 /* Sum of command_effects_max over the commands of one entry, and what expiry may add. */
-#define CORE_EFFECTS_COMMANDS_MAX (224u * 1024u * 1024u)
+#define CORE_EFFECTS_COMMANDS_MAX (128u * 1024u * 1024u)
 #define CORE_EFFECTS_EXPIRY_MAX (32u * 1024u * 1024u)
 #define CORE_EFFECTS_MAX (CORE_EFFECTS_COMMANDS_MAX + CORE_EFFECTS_EXPIRY_MAX)
 

@@ -13,6 +13,11 @@ _Static_assert(16 + 3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_PRINCIPAL_LENGTH + LIMIT
                        LIMIT_STATUS_TEXT_LENGTH + 2 + LIMIT_FAILURE_CODE_LENGTH + 2 + LIMIT_FAILURE_MESSAGE_LENGTH + 2 <=
                    EVENT_ENDED_BYTES_MAX,
                "an event about an end fits");
+_Static_assert(16 + 3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_PRINCIPAL_LENGTH + LIMIT_USER_LENGTH + 1 +
+                       LIMIT_OBJECT_GROUPS * (LIMIT_GROUP_LENGTH + 2) + 10 + LIMIT_TYPE_LENGTH + 2 +
+                       LIMIT_STATUS_TEXT_LENGTH + 2 + 2 + 2 <=
+                   EVENT_COMPLETED_BYTES_MAX,
+               "an event about a completed job fits");
 _Static_assert(EVENT_ENDED_BYTES_MAX + LIMIT_TITLE_LENGTH + LIMIT_ATTRIBUTES_BYTES + 32 <= EVENT_BYTES_MAX,
                "an event about a new activity fits");
 

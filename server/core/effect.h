@@ -134,6 +134,8 @@ struct event {
 #define EVENT_CHANGED_BYTES_MAX 2048
 /* The longest event about the end of a job. */
 #define EVENT_ENDED_BYTES_MAX 3072
+/* The same for a job that did not fail: what a batch can make 65,536 times. */
+#define EVENT_COMPLETED_BYTES_MAX 1792
 
 /* Walks effects. False at the end. The bytes come from the core itself: damage is a bug and aborts. */
 bool effect_next(struct reader *from, struct effect *effect);

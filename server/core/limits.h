@@ -12,12 +12,12 @@
     X(activities_max, 1048576, 1, 16000000, "activities", "running and just ended activities")                        \
     X(activity_text_bytes, MIB(256), MIB(1), MIB(16384), "bytes", "titles, status texts and attributes")              \
     X(result_bytes, MIB(256), MIB(2), MIB(16384), "bytes", "job results")                                             \
-    X(results_max, 1048576, 1, 16000000, "results", "job results")                                                    \
+    X(results_max, 262144, 1, 16000000, "results", "job results")                                                    \
     X(tombstones_max, 1000000, 1, 16000000, "tombstones", "what is remembered of jobs that have left")                \
-    X(change_documents_max, 524288, 1, 4000000, "documents", "documents in the windows or pending")                   \
-    X(change_models_max, 1048576, 1, 8000000, "models", "affected models in the two windows together")                \
+    X(change_documents_max, 262144, 1, 4000000, "documents", "documents in the windows or pending")                   \
+    X(change_models_max, 524288, 1, 8000000, "models", "affected models in the two windows together")                \
     X(change_text_bytes, MIB(128), MIB(1), MIB(4096), "bytes", "document ids in the windows")                         \
-    X(pending_changes_max, 524288, 1, 8000000, "changes", "changes that wait for the index")                          \
+    X(pending_changes_max, 262144, 1, 8000000, "changes", "changes that wait for the index")                          \
     X(pending_bytes, MIB(128), MIB(2), MIB(16384), "bytes", "JSON that waits for the index")                          \
     X(feed_window_bytes, MIB(256), MIB(1), MIB(16384), "bytes", "events that readers can still fetch")                \
     X(request_ids_max, 4194304, 1024, 64000000, "ids", "request ids remembered")                                      \

@@ -270,6 +270,9 @@ int server_wait(struct server *server)
 {
     uint64_t end = now_ms() + START_SECONDS * 1000;
     int status = 0;
+    if (server->pid <= 0) {
+        give_up("activityd does not run");
+    }
     while (waitpid(server->pid, &status, WNOHANG) != server->pid) {
         if (now_ms() > end) {
             show_log(server);
