@@ -14,7 +14,7 @@
 #include "server/core/wheel.h"
 
 #define ACTIVITY_SLOTS_MAX (((uint64_t)1 << LIMIT_JOB_SLOT_BITS) - 1)
-#define ACTIVITY_REST_SLOTS 65536u /* a slot is used again after as many others */
+#define ACTIVITY_REST_SLOTS 65536u /* a slot is used again when as many are free */
 #define ACTIVITY_GENERATIONS ((uint64_t)1 << (LIMIT_JOB_ID_BITS - LIMIT_JOB_SLOT_BITS))
 #define ACTIVITY_RETIRED 255u /* state of a slot whose generations are used up */
 /* Places in ordered sets: tenant, owner, creator and, on average, two groups for each activity. */

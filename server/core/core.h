@@ -90,8 +90,9 @@ struct core_viewer {
     bool has_user;
     bool admin;
     bool update_any;
-    uint32_t group_count;
-    uint32_t groups[LIMIT_CALLER_GROUPS + 1]; /* and "*", for changes */
+    uint32_t group_count;       /* with "*", the whole tenant, by which changes are seen */
+    uint32_t named_group_count; /* without it: those that the caller named */
+    uint32_t groups[LIMIT_CALLER_GROUPS + 1];
 };
 void core_viewer_init(const struct core *core, const struct command_caller *caller, struct core_viewer *viewer);
 

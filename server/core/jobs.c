@@ -23,6 +23,7 @@ void viewer_of(const struct names *names, const struct command_caller *caller, b
             viewer->groups[viewer->group_count++] = group;
         }
     }
+    viewer->named_group_count = viewer->group_count;
 }
 
 void core_viewer_init(const struct core *core, const struct command_caller *caller, struct core_viewer *viewer) {
@@ -58,7 +59,7 @@ bool job_visible(const struct core_viewer *viewer, const struct job_rights *righ
     if (viewer->user != 0 && rights->owner == viewer->user) {
         return true;
     }
-    for (uint32_t i = 0; i < viewer->group_count; i++) {
+    for (uint32_t i = 0; i < viewer->named_group_count; i++) {
         for (uint32_t k = 0; k < LIMIT_OBJECT_GROUPS && rights->groups[k] != 0; k++) {
             if (viewer->groups[i] == rights->groups[k]) {
                 return true;

@@ -153,7 +153,7 @@ void core_activity_walk_init(struct core_activity_walk *walk, const struct core 
         add_set(walk, viewer->principal);
     } else {
         add_set(walk, viewer->user);
-        for (uint32_t i = 0; i < viewer->group_count; i++) {
+        for (uint32_t i = 0; i < viewer->named_group_count; i++) {
             add_set(walk, viewer->groups[i]);
         }
     }
