@@ -37,9 +37,7 @@ enum status_code {
     X(MALFORMED_PAYLOAD, INVALID_ARGUMENT,                                                         \
       "the payload is no message of the method's request type")                                    \
     X(BAD_FIELD, INVALID_ARGUMENT, "a field breaks its rule; metadata field names it")             \
-    X(UNKNOWN_JOB, NOT_FOUND,                                                                      \
-      "there is no such job, or it is not the caller's to see (as a reference in a request: "      \
-      "INVALID_ARGUMENT)")                                                                         \
+    X(UNKNOWN_JOB, NOT_FOUND, "there is no such job, or it is not the caller's to see")            \
     X(UNKNOWN_SERVICE, NOT_FOUND, "there is no such service to check")                             \
     X(UNKNOWN_TICKET, NOT_FOUND, "there is no such ticket, or it is another caller's")             \
     X(REQUEST_ID_REUSED, INVALID_ARGUMENT, "this request_id came with another payload before")     \
