@@ -7,22 +7,28 @@
 
 _Static_assert(offsetof(struct activity_hot, timer) == 0, "the wheel's links come first");
 
-static uint64_t slots_for(const struct core_limits *limits) {
+static uint64_t slots_for(const struct core_limits *limits)
+{
     uint64_t slots = limits->activities_max + ACTIVITY_REST_SLOTS;
     return slots < ACTIVITY_SLOTS_MAX ? slots : ACTIVITY_SLOTS_MAX;
 }
 
-void activities_layout(struct activities *activities, struct region *region, const struct core_limits *capacity) {
+void activities_layout(struct activities *activities, struct region *region,
+                       const struct core_limits *capacity)
+{
     *activities = (struct activities){.retired = 0};
     table_layout(&activities->hot, region, slots_for(capacity), sizeof(struct activity_hot));
     table_layout(&activities->cold, region, slots_for(capacity), sizeof(struct activity_cold));
-    activities->issued = region_take(region, (size_t)slots_for(capacity) + 1, sizeof *activities->issued);
+    activities->issued =
+        region_take(region, (size_t)slots_for(capacity) + 1, sizeof *activities->issued);
     order_layout(&activities->order, region, capacity->activities_max * ACTIVITY_LINKS_EACH);
     pool_layout(&activities->texts, region, capacity->activity_text_bytes, ACTIVITY_TEXT_BLOCK);
     wheel_layout(&activities->wheel, region);
 }
 
-void activities_rights(const struct activities *activities, uint32_t slot, struct job_rights *rights) {
+void activities_rights(const struct activities *activities, uint32_t slot,
+                       struct job_rights *rights)
+{
     const struct activity_hot *hot = activities_hot(activities, slot);
     rights->tenant = hot->tenant;
     rights->owner = hot->owner;
@@ -31,7 +37,8 @@ void activities_rights(const struct activities *activities, uint32_t slot, struc
 }
 
 /* Fails only when all generations of a slot are used up. */
-static bool issue(struct activities *activities, uint32_t slot) {
+static bool issue(struct activities *activities, uint32_t slot)
+{
     struct activity_issue *issue = &activities->issued[slot];
     uint64_t next = issue->generation == 0 && issue->raised == 0
                         ? (uint64_t)activities->first_generation + activities->raised
@@ -45,10 +52,12 @@ static bool issue(struct activities *activities, uint32_t slot) {
     return true;
 }
 
-static uint32_t take_slot(struct activities *activities, const struct core_limits *limits) {
+static uint32_t take_slot(struct activities *activities, const struct core_limits *limits)
+{
     for (;;) {
         uint64_t room = slots_for(limits) + activities->retired;
-        uint32_t most = (uint32_t)(room < activities->hot.capacity ? room : activities->hot.capacity);
+        uint32_t most =
+            (uint32_t)(room < activities->hot.capacity ? room : activities->hot.capacity);
         uint32_t slot = table_take_rested(&activities->hot, ACTIVITY_REST_SLOTS - 1, most);
         CHECK(table_take_rested(&activities->cold, ACTIVITY_REST_SLOTS - 1, most) == slot);
         if (slot == 0 || issue(activities, slot)) {
@@ -59,15 +68,18 @@ static uint32_t take_slot(struct activities *activities, const struct core_limit
     }
 }
 
-static void link_to(struct activities *activities, struct names *names, uint32_t slot, uint32_t name, uint32_t *link) {
+static void link_to(struct activities *activities, struct names *names, uint32_t slot,
+                    uint32_t name, uint32_t *link)
+{
     if (name != 0) {
         *link = order_append(&activities->order, &names_at(names, name)->activities,
                              activities_cold(activities, slot)->order, slot);
     }
 }
 
-uint32_t activities_add(struct activities *activities, struct names *names, const struct core_limits *limits,
-                        const struct job_rights *rights) {
+uint32_t activities_add(struct activities *activities, struct names *names,
+                        const struct core_limits *limits, const struct job_rights *rights)
+{
     uint32_t slot = take_slot(activities, limits);
     if (slot == 0) {
         return 0;
@@ -91,17 +103,21 @@ uint32_t activities_add(struct activities *activities, struct names *names, cons
     return slot;
 }
 
-static void unlink_from(struct activities *activities, struct names *names, uint32_t name, uint32_t link) {
+static void unlink_from(struct activities *activities, struct names *names, uint32_t name,
+                        uint32_t link)
+{
     if (name != 0) {
         order_remove(&activities->order, &names_at(names, name)->activities, link);
     }
 }
 
-void activities_remove(struct activities *activities, struct names *names, uint32_t slot) {
+void activities_remove(struct activities *activities, struct names *names, uint32_t slot)
+{
     struct activity_hot *hot = activities_hot(activities, slot);
     struct activity_cold *cold = activities_cold(activities, slot);
     list_remove(&activities->ended, &activities->cold, ACTIVITY_ENDED, slot);
-    list_remove(&shares_of(names, hot->tenant)->lists[SHARE_ACTIVITIES], &activities->cold, ACTIVITY_ENDED_OF_TENANT, slot);
+    list_remove(&shares_of(names, hot->tenant)->lists[SHARE_ACTIVITIES], &activities->cold,
+                ACTIVITY_ENDED_OF_TENANT, slot);
     unlink_from(activities, names, hot->tenant, cold->links[0]);
     unlink_from(activities, names, hot->owner, cold->links[1]);
     unlink_from(activities, names, hot->creator, cold->links[2]);
@@ -118,8 +134,9 @@ void activities_remove(struct activities *activities, struct names *names, uint3
     table_give(&activities->cold, slot);
 }
 
-void activities_set_text(struct activities *activities, struct names *names, uint32_t slot, uint32_t *first,
-                         uint32_t old_length, struct bytes text) {
+void activities_set_text(struct activities *activities, struct names *names, uint32_t slot,
+                         uint32_t *first, uint32_t old_length, struct bytes text)
+{
     uint32_t tenant = activities_hot(activities, slot)->tenant;
     pool_free(&activities->texts, *first);
     shares_sub(names, tenant, SHARE_TEXT, pool_blocks(&activities->texts, old_length));
@@ -129,27 +146,34 @@ void activities_set_text(struct activities *activities, struct names *names, uin
 
 /* ---- Timers ---- */
 
-uint64_t activities_due_ms(const struct activities *activities, uint32_t slot, const struct core_limits *limits,
-                           const struct core_time *time) {
+uint64_t activities_due_ms(const struct activities *activities, uint32_t slot,
+                           const struct core_limits *limits, const struct core_time *time)
+{
     uint64_t silence_over = activities_hot(activities, slot)->heard_ms + limits->kill_after_ms + 1;
     uint64_t grace_over = time->resume_ms + limits->resume_grace_ms;
     return silence_over > grace_over ? silence_over : grace_over;
 }
 
-void activities_start_timer(struct activities *activities, uint32_t slot, const struct core_limits *limits,
-                            const struct core_time *time) {
-    activities_hot(activities, slot)->bucket = wheel_put(&activities->wheel, &activities->hot, slot,
-                                                         activities_due_ms(activities, slot, limits, time));
+void activities_start_timer(struct activities *activities, uint32_t slot,
+                            const struct core_limits *limits, const struct core_time *time)
+{
+    activities_hot(activities, slot)->bucket =
+        wheel_put(&activities->wheel, &activities->hot, slot,
+                  activities_due_ms(activities, slot, limits, time));
 }
 
-void activities_stop_timer(struct activities *activities, uint32_t slot) {
+void activities_stop_timer(struct activities *activities, uint32_t slot)
+{
     struct activity_hot *hot = activities_hot(activities, slot);
     wheel_remove(&activities->wheel, &activities->hot, slot, hot->bucket);
     hot->bucket = 0;
 }
 
-void activities_set_timers(struct activities *activities, const struct core_limits *limits, const struct core_time *time) {
-    for (uint32_t slot = table_next(&activities->hot, 0); slot != 0; slot = table_next(&activities->hot, slot)) {
+void activities_set_timers(struct activities *activities, const struct core_limits *limits,
+                           const struct core_time *time)
+{
+    for (uint32_t slot = table_next(&activities->hot, 0); slot != 0;
+         slot = table_next(&activities->hot, slot)) {
         if (activities_hot(activities, slot)->state == ACTIVITY_RUNNING) {
             activities_stop_timer(activities, slot);
             activities_start_timer(activities, slot, limits, time);
@@ -171,7 +195,8 @@ struct activities_head {
 };
 _Static_assert(sizeof(struct activities_head) == 48, "no padding");
 
-void activities_save(const struct activities *activities, struct stream_out *out) {
+void activities_save(const struct activities *activities, struct stream_out *out)
+{
     struct activities_head head = {.ended = activities->ended,
                                    .retired = activities->retired,
                                    .running = activities->running,
@@ -188,7 +213,8 @@ void activities_save(const struct activities *activities, struct stream_out *out
     wheel_save(&activities->wheel, out);
 }
 
-void activities_load(struct activities *activities, struct stream_in *in) {
+void activities_load(struct activities *activities, struct stream_in *in)
+{
     struct activities_head head;
     (void)stream_get(in, &head, sizeof head);
     activities->ended = head.ended;
@@ -207,29 +233,39 @@ void activities_load(struct activities *activities, struct stream_in *in) {
 }
 
 /* Text chains have the lengths that the record says. */
-static bool texts_sound(struct activities *activities, const struct activity_cold *cold) {
-    return cold->title_length <= LIMIT_TITLE_LENGTH && cold->attributes_length <= LIMIT_ATTRIBUTES_BYTES &&
-           cold->status_length <= LIMIT_STATUS_TEXT_LENGTH && cold->failure_code_length <= LIMIT_FAILURE_CODE_LENGTH &&
+static bool texts_sound(struct activities *activities, const struct activity_cold *cold)
+{
+    return cold->title_length <= LIMIT_TITLE_LENGTH &&
+           cold->attributes_length <= LIMIT_ATTRIBUTES_BYTES &&
+           cold->status_length <= LIMIT_STATUS_TEXT_LENGTH &&
+           cold->failure_code_length <= LIMIT_FAILURE_CODE_LENGTH &&
            cold->failure_message_length <= LIMIT_FAILURE_MESSAGE_LENGTH &&
-           pool_claim(&activities->texts, cold->fixed_text, (uint32_t)cold->title_length + cold->attributes_length) &&
+           pool_claim(&activities->texts, cold->fixed_text,
+                      (uint32_t)cold->title_length + cold->attributes_length) &&
            pool_claim(&activities->texts, cold->status_text, cold->status_length) &&
            pool_claim(&activities->texts, cold->failure_text,
                       (uint32_t)cold->failure_code_length + cold->failure_message_length);
 }
 
-/* A link is the node of this slot in the set of that name: the sets were claimed before, so that every node is in one. */
-static bool link_sound(const struct activities *activities, const struct names *names, uint32_t slot, uint32_t name,
-                       uint32_t link) {
+/* A link is the node of this slot in the set of that name: the sets were claimed before, so that
+ * every node is in one. */
+static bool link_sound(const struct activities *activities, const struct names *names,
+                       uint32_t slot, uint32_t name, uint32_t link)
+{
     if (name == 0 || link == 0) {
         return name == 0 && link == 0;
     }
     const struct activity_cold *cold = activities_cold(activities, slot);
-    return table_live(&activities->order.nodes, link) && order_node(&activities->order, link)->item == slot &&
+    return table_live(&activities->order.nodes, link) &&
+           order_node(&activities->order, link)->item == slot &&
            order_node(&activities->order, link)->key == cold->order &&
-           order_after(&activities->order, &names_at(names, name)->activities, cold->order - 1) == link;
+           order_after(&activities->order, &names_at(names, name)->activities, cold->order - 1) ==
+               link;
 }
 
-static bool links_sound(const struct activities *activities, const struct names *names, uint32_t slot) {
+static bool links_sound(const struct activities *activities, const struct names *names,
+                        uint32_t slot)
+{
     const struct activity_hot *hot = activities_hot(activities, slot);
     const struct activity_cold *cold = activities_cold(activities, slot);
     bool sound = link_sound(activities, names, slot, hot->tenant, cold->links[0]) &&
@@ -241,20 +277,23 @@ static bool links_sound(const struct activities *activities, const struct names 
     return sound;
 }
 
-static const char *slot_verify(struct activities *activities, const struct names *names, uint32_t slot) {
+static const char *slot_verify(struct activities *activities, const struct names *names,
+                               uint32_t slot)
+{
     const struct activity_hot *hot = activities_hot(activities, slot);
     const struct activity_cold *cold = activities_cold(activities, slot);
     struct job_rights rights;
     activities_rights(activities, slot, &rights);
-    if (hot->state == ACTIVITY_NONE || hot->state > ACTIVITY_KILLED || hot->percent > LIMIT_PERCENT_MAX ||
+    if (hot->state == ACTIVITY_NONE || hot->state > ACTIVITY_KILLED ||
+        hot->percent > LIMIT_PERCENT_MAX ||
         (hot->percent == LIMIT_PERCENT_MAX) != (hot->state == ACTIVITY_COMPLETED)) {
         return "an activity's state is none";
     }
     if (hot->generation == 0 || hot->generation != activities->issued[slot].generation) {
         return "an activity's generation was not issued";
     }
-    if (cold->order == 0 || cold->order > activities->last_order || !job_rights_sound(names, &rights) ||
-        !names_is(names, cold->type, NAME_TYPE, 0)) {
+    if (cold->order == 0 || cold->order > activities->last_order ||
+        !job_rights_sound(names, &rights) || !names_is(names, cold->type, NAME_TYPE, 0)) {
         return "an activity belongs to nobody";
     }
     if (!links_sound(activities, names, slot)) {
@@ -263,8 +302,11 @@ static const char *slot_verify(struct activities *activities, const struct names
     return texts_sound(activities, cold) ? NULL : "an activity's text is not sound";
 }
 
-/* Timers and ended lists: each activity stands in exactly one of the two kinds, which its state tells. */
-static const char *lists_verify(struct activities *activities, struct names *names, uint32_t running, uint32_t ended) {
+/* Timers and ended lists: each activity stands in exactly one of the two kinds, which its state
+ * tells. */
+static const char *lists_verify(struct activities *activities, struct names *names,
+                                uint32_t running, uint32_t ended)
+{
     uint32_t timers = 0;
     for (uint32_t i = 0; i < WHEEL_BUCKETS; i++) {
         const struct list *bucket = &activities->wheel.buckets[i];
@@ -272,7 +314,8 @@ static const char *lists_verify(struct activities *activities, struct names *nam
             return "a timer's list is not sound";
         }
         for (uint32_t id = bucket->first; id != 0; id = list_next(&activities->hot, 0, id)) {
-            if (activities_hot(activities, id)->state != ACTIVITY_RUNNING || activities_hot(activities, id)->bucket != i) {
+            if (activities_hot(activities, id)->state != ACTIVITY_RUNNING ||
+                activities_hot(activities, id)->bucket != i) {
                 return "a timer belongs to no running activity";
             }
         }
@@ -285,8 +328,10 @@ static const char *lists_verify(struct activities *activities, struct names *nam
         if (!list_sound(list, &activities->cold, ACTIVITY_ENDED_OF_TENANT)) {
             return "a tenant's ended activities are not sound";
         }
-        for (uint32_t id = list->first; id != 0; id = list_next(&activities->cold, ACTIVITY_ENDED_OF_TENANT, id)) {
-            if (activities_hot(activities, id)->tenant != tenant->name || activities_hot(activities, id)->state <= ACTIVITY_RUNNING) {
+        for (uint32_t id = list->first; id != 0;
+             id = list_next(&activities->cold, ACTIVITY_ENDED_OF_TENANT, id)) {
+            if (activities_hot(activities, id)->tenant != tenant->name ||
+                activities_hot(activities, id)->state <= ACTIVITY_RUNNING) {
                 return "an ended activity is in a wrong list";
             }
         }
@@ -295,20 +340,24 @@ static const char *lists_verify(struct activities *activities, struct names *nam
     if (!list_sound(&activities->ended, &activities->cold, ACTIVITY_ENDED)) {
         return "the ended activities are not sound";
     }
-    for (uint32_t id = activities->ended.first; id != 0; id = list_next(&activities->cold, ACTIVITY_ENDED, id)) {
+    for (uint32_t id = activities->ended.first; id != 0;
+         id = list_next(&activities->cold, ACTIVITY_ENDED, id)) {
         if (activities_hot(activities, id)->state <= ACTIVITY_RUNNING ||
             activities_hot(activities, id)->state > ACTIVITY_KILLED) {
             return "a running activity is among the ended";
         }
     }
-    return timers == running && of_tenants == ended && activities->ended.count == ended && activities->running == running
+    return timers == running && of_tenants == ended && activities->ended.count == ended &&
+                   activities->running == running
                ? NULL
                : "an activity is in no list";
 }
 
-static bool claim_sets(struct activities *activities, struct names *names) {
+static bool claim_sets(struct activities *activities, struct names *names)
+{
     table_claim_begin(&activities->order.nodes);
-    for (uint32_t id = table_next(&names->records, 0); id != 0; id = table_next(&names->records, id)) {
+    for (uint32_t id = table_next(&names->records, 0); id != 0;
+         id = table_next(&names->records, id)) {
         if (!order_claim(&activities->order, &names_at(names, id)->activities)) {
             return false;
         }
@@ -316,9 +365,12 @@ static bool claim_sets(struct activities *activities, struct names *names) {
     return table_claimed_all(&activities->order.nodes);
 }
 
-static bool tables_agree(const struct activities *activities) {
-    if (activities->hot.high != activities->cold.high || activities->hot.used != activities->cold.used ||
-        activities->hot.free_first != activities->cold.free_first || activities->retired > activities->hot.used) {
+static bool tables_agree(const struct activities *activities)
+{
+    if (activities->hot.high != activities->cold.high ||
+        activities->hot.used != activities->cold.used ||
+        activities->hot.free_first != activities->cold.free_first ||
+        activities->retired > activities->hot.used) {
         return false;
     }
     for (uint32_t slot = 1; slot <= activities->hot.high; slot++) {
@@ -330,7 +382,8 @@ static bool tables_agree(const struct activities *activities) {
 }
 
 /* Free lists must agree in their order too, since the slots are taken in lockstep. */
-static bool free_lists_agree(const struct activities *activities) {
+static bool free_lists_agree(const struct activities *activities)
+{
     uint32_t slot = activities->hot.free_first;
     while (slot != 0) {
         uint32_t hot;
@@ -345,7 +398,8 @@ static bool free_lists_agree(const struct activities *activities) {
     return true;
 }
 
-const char *activities_verify(struct activities *activities, struct names *names) {
+const char *activities_verify(struct activities *activities, struct names *names)
+{
     if (!tables_agree(activities) || !free_lists_agree(activities)) {
         return "hot and cold activities differ";
     }
@@ -356,7 +410,8 @@ const char *activities_verify(struct activities *activities, struct names *names
     uint32_t running = 0;
     uint32_t retired = 0;
     uint32_t links = 0;
-    for (uint32_t slot = table_next(&activities->hot, 0); slot != 0; slot = table_next(&activities->hot, slot)) {
+    for (uint32_t slot = table_next(&activities->hot, 0); slot != 0;
+         slot = table_next(&activities->hot, slot)) {
         if (activities_hot(activities, slot)->state == ACTIVITY_RETIRED) {
             retired++;
             continue;

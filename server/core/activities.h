@@ -1,8 +1,9 @@
 /* The activities that run or have just ended.
  *
- * A slot has a hot line, which is all that an update needs, and a cold part. The job id is slot and generation; a slot rests
- * after use, so that an id comes near an old one late. Each activity stands in the ordered sets of its tenant, its owner,
- * its creator and its groups (names.h), by which it is found without looking at others. */
+ * A slot has a hot line, which is all that an update needs, and a cold part. The job id is slot and
+ * generation; a slot rests after use, so that an id comes near an old one late. Each activity
+ * stands in the ordered sets of its tenant, its owner, its creator and its groups (names.h), by
+ * which it is found without looking at others. */
 #ifndef ACTIVITYD_SERVER_CORE_ACTIVITIES_H
 #define ACTIVITYD_SERVER_CORE_ACTIVITIES_H
 
@@ -13,10 +14,10 @@
 #include "server/core/time.h"
 #include "server/core/wheel.h"
 
-#define ACTIVITY_SLOTS_MAX (((uint64_t)1 << LIMIT_JOB_SLOT_BITS) - 1)
-#define ACTIVITY_REST_SLOTS 65536u /* a slot is used again when as many are free */
+#define ACTIVITY_SLOTS_MAX   (((uint64_t)1 << LIMIT_JOB_SLOT_BITS) - 1)
+#define ACTIVITY_REST_SLOTS  65536u /* a slot is used again when as many are free */
 #define ACTIVITY_GENERATIONS ((uint64_t)1 << (LIMIT_JOB_ID_BITS - LIMIT_JOB_SLOT_BITS))
-#define ACTIVITY_RETIRED 255u /* state of a slot whose generations are used up */
+#define ACTIVITY_RETIRED     255u /* state of a slot whose generations are used up */
 /* Places in ordered sets: tenant, owner, creator and, on average, two groups for each activity. */
 #define ACTIVITY_LINKS_EACH 5u
 #define ACTIVITY_LINKS_MOST (3u + LIMIT_OBJECT_GROUPS)
@@ -35,7 +36,7 @@ struct activity_hot {
     uint32_t tenant;
     uint32_t owner;
     uint32_t creator;
-    uint32_t bucket; /* of the wheel, while running */
+    uint32_t bucket;    /* of the wheel, while running */
     uint64_t heard_ms;  /* service time of the last sign of life */
     uint64_t update_ms; /* wall clock of the last change of percent, status text or state */
     uint64_t spare[2];
@@ -89,68 +90,83 @@ struct activities {
     uint32_t first_generation;
     uint32_t raised; /* by all EPOCH commands together */
 };
-#define ACTIVITY_ENDED offsetof(struct activity_cold, ended)
+#define ACTIVITY_ENDED           offsetof(struct activity_cold, ended)
 #define ACTIVITY_ENDED_OF_TENANT offsetof(struct activity_cold, ended_of_tenant)
 
-void activities_layout(struct activities *activities, struct region *region, const struct core_limits *capacity);
+void activities_layout(struct activities *activities, struct region *region,
+                       const struct core_limits *capacity);
 
-static inline struct activity_hot *activities_hot(const struct activities *activities, uint32_t slot) {
+static inline struct activity_hot *activities_hot(const struct activities *activities,
+                                                  uint32_t slot)
+{
     return table_at(&activities->hot, slot);
 }
-static inline struct activity_cold *activities_cold(const struct activities *activities, uint32_t slot) {
+static inline struct activity_cold *activities_cold(const struct activities *activities,
+                                                    uint32_t slot)
+{
     return table_at(&activities->cold, slot);
 }
-static inline uint64_t activities_job_id(const struct activities *activities, uint32_t slot) {
+static inline uint64_t activities_job_id(const struct activities *activities, uint32_t slot)
+{
     return (uint64_t)activities_hot(activities, slot)->generation << LIMIT_JOB_SLOT_BITS | slot;
 }
 /* Running and ended ones. */
-static inline uint32_t activities_count(const struct activities *activities) {
+static inline uint32_t activities_count(const struct activities *activities)
+{
     return activities->hot.used - activities->retired;
 }
 
 /* The slot of a job, running or ended; 0 when there is none. */
-static inline uint32_t activities_find(const struct activities *activities, uint64_t job_id) {
+static inline uint32_t activities_find(const struct activities *activities, uint64_t job_id)
+{
     uint32_t slot = (uint32_t)(job_id & ACTIVITY_SLOTS_MAX);
     if (slot == 0 || slot > activities->hot.high) {
         return 0;
     }
     const struct activity_hot *hot = activities_hot(activities, slot);
-    return hot->state != ACTIVITY_NONE && hot->state != ACTIVITY_RETIRED && hot->generation == job_id >> LIMIT_JOB_SLOT_BITS
+    return hot->state != ACTIVITY_NONE && hot->state != ACTIVITY_RETIRED &&
+                   hot->generation == job_id >> LIMIT_JOB_SLOT_BITS
                ? slot
                : 0;
 }
 
-void activities_rights(const struct activities *activities, uint32_t slot, struct job_rights *rights);
+void activities_rights(const struct activities *activities, uint32_t slot,
+                       struct job_rights *rights);
 
 /* Who it belongs to, and how many places in ordered sets that takes. */
-static inline uint32_t activities_links_needed(const struct job_rights *rights) {
+static inline uint32_t activities_links_needed(const struct job_rights *rights)
+{
     return 2u + (rights->owner != 0 ? 1u : 0u) + job_group_count(rights);
 }
 
-/* Takes a slot, gives it its next job id, its place in the ordered sets and its share. The references of `rights` become the
- * activity's. The caller has compared the counts with the limits. 0 when no slot is left. */
-uint32_t activities_add(struct activities *activities, struct names *names, const struct core_limits *limits,
-                        const struct job_rights *rights);
+/* Takes a slot, gives it its next job id, its place in the ordered sets and its share. The
+ * references of `rights` become the activity's. The caller has compared the counts with the limits.
+ * 0 when no slot is left. */
+uint32_t activities_add(struct activities *activities, struct names *names,
+                        const struct core_limits *limits, const struct job_rights *rights);
 
 /* Frees all of an ended activity but its names' references, which are the caller's again. */
 void activities_remove(struct activities *activities, struct names *names, uint32_t slot);
 
 /* Replaces a text (status, failure) of an activity; there is room (activities_text_room). */
-void activities_set_text(struct activities *activities, struct names *names, uint32_t slot, uint32_t *first,
-                         uint32_t old_length, struct bytes text);
+void activities_set_text(struct activities *activities, struct names *names, uint32_t slot,
+                         uint32_t *first, uint32_t old_length, struct bytes text);
 /* Blocks that a text takes. */
-static inline uint32_t activities_text_blocks(const struct activities *activities, uint32_t length) {
+static inline uint32_t activities_text_blocks(const struct activities *activities, uint32_t length)
+{
     return pool_blocks(&activities->texts, length);
 }
 
-/* When the activity would have to be killed: the first service time at which its silence is too long. */
-uint64_t activities_due_ms(const struct activities *activities, uint32_t slot, const struct core_limits *limits,
-                           const struct core_time *time);
-void activities_start_timer(struct activities *activities, uint32_t slot, const struct core_limits *limits,
-                            const struct core_time *time);
+/* When the activity would have to be killed: the first service time at which its silence is too
+ * long. */
+uint64_t activities_due_ms(const struct activities *activities, uint32_t slot,
+                           const struct core_limits *limits, const struct core_time *time);
+void activities_start_timer(struct activities *activities, uint32_t slot,
+                            const struct core_limits *limits, const struct core_time *time);
 void activities_stop_timer(struct activities *activities, uint32_t slot);
 /* After the silence allowed has become shorter. */
-void activities_set_timers(struct activities *activities, const struct core_limits *limits, const struct core_time *time);
+void activities_set_timers(struct activities *activities, const struct core_limits *limits,
+                           const struct core_time *time);
 
 void activities_save(const struct activities *activities, struct stream_out *out);
 void activities_load(struct activities *activities, struct stream_in *in);

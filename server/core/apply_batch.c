@@ -1,5 +1,6 @@
-/* BATCH: percents of many jobs, the hot path. Ids are decoded in blocks, a block ahead of the updates, so that each job's line
- * is on its way from memory before it is needed; an update that ends no job touches that line only. */
+/* BATCH: percents of many jobs, the hot path. Ids are decoded in blocks, a block ahead of the
+ * updates, so that each job's line is on its way from memory before it is needed; an update that
+ * ends no job touches that line only. */
 #include "server/check.h"
 #include "server/core/life.h"
 
@@ -15,7 +16,8 @@ struct ids {
 };
 
 /* The groups of seven bits of up to eight bytes, put together. */
-static inline uint64_t gather(uint64_t w) {
+static inline uint64_t gather(uint64_t w)
+{
     w &= 0x7f7f7f7f7f7f7f7fu;
     w = (w & 0x007f007f007f007fu) | (w & 0x7f007f007f007f00u) >> 1;
     w = (w & 0x00003fff00003fffu) | (w & 0x3fff00003fff0000u) >> 2;
@@ -23,7 +25,8 @@ static inline uint64_t gather(uint64_t w) {
 }
 
 /* A varint near the end of the column, or a long one. */
-static uint64_t read_slowly(struct ids *ids) {
+static uint64_t read_slowly(struct ids *ids)
+{
     uint64_t value = 0;
     for (uint32_t shift = 0; ids->at != ids->end && shift < 70; shift += 7) {
         uint8_t byte = *ids->at++;
@@ -38,7 +41,8 @@ static uint64_t read_slowly(struct ids *ids) {
     return 0;
 }
 
-static inline uint64_t read_delta(struct ids *ids) {
+static inline uint64_t read_delta(struct ids *ids)
+{
     if (ids->end - ids->at >= 8) {
         uint64_t w;
         memcpy(&w, ids->at, sizeof w);
@@ -54,15 +58,19 @@ static inline uint64_t read_delta(struct ids *ids) {
     return read_slowly(ids);
 }
 
-static inline uint32_t read_block(const struct activities *activities, struct ids *ids, uint64_t *to, uint32_t most) {
+static inline uint32_t read_block(const struct activities *activities, struct ids *ids,
+                                  uint64_t *to, uint32_t most)
+{
     for (uint32_t i = 0; i < most; i++) {
         uint64_t delta = read_delta(ids);
         ids->job_id += delta >> 1 ^ (0 - (delta & 1));
         to[i] = ids->job_id;
-        __builtin_prefetch(activities_hot(activities, (uint32_t)(ids->job_id & ACTIVITY_SLOTS_MAX) <= activities->hot.high
-                                                          ? (uint32_t)(ids->job_id & ACTIVITY_SLOTS_MAX)
-                                                          : 0),
-                           1);
+        __builtin_prefetch(
+            activities_hot(activities,
+                           (uint32_t)(ids->job_id & ACTIVITY_SLOTS_MAX) <= activities->hot.high
+                               ? (uint32_t)(ids->job_id & ACTIVITY_SLOTS_MAX)
+                               : 0),
+            1);
     }
     return most;
 }
@@ -77,7 +85,8 @@ struct right {
     bool none;
 };
 
-static struct right right_of(const struct core_viewer *viewer) {
+static struct right right_of(const struct core_viewer *viewer)
+{
     struct right right = {.tenant = viewer->tenant, .none = viewer->tenant == 0};
     if (viewer->admin || viewer->update_any) {
         return right;
@@ -99,7 +108,8 @@ struct work {
     uint64_t mark; /* of completing, 0 = not computed yet */
 };
 
-static uint8_t update_gone(const struct work *work, uint64_t job_id, uint8_t *percent) {
+static uint8_t update_gone(const struct work *work, uint64_t job_id, uint8_t *percent)
+{
     uint32_t id = tombstones_find(&work->core->tombstones, job_id);
     const struct tombstone *tombstone = id == 0 ? NULL : tombstones_at(&work->core->tombstones, id);
     if (tombstone == NULL || !job_changeable(&work->viewer, &tombstone->rights)) {
@@ -111,7 +121,8 @@ static uint8_t update_gone(const struct work *work, uint64_t job_id, uint8_t *pe
 }
 
 /* 100 %, or a job that has ended: the rare half. */
-static uint8_t update_end(struct work *work, uint32_t slot, uint8_t *percent) {
+static uint8_t update_end(struct work *work, uint32_t slot, uint8_t *percent)
+{
     struct activity_hot *hot = activities_hot(&work->core->activities, slot);
     if (work->mark == 0) {
         work->mark = life_mark_of_batch(work->core);
@@ -128,7 +139,8 @@ static uint8_t update_end(struct work *work, uint32_t slot, uint8_t *percent) {
 }
 
 /* One update; *percent becomes the stored one. */
-static inline uint8_t update_one(struct work *work, uint64_t job_id, uint8_t *percent) {
+static inline uint8_t update_one(struct work *work, uint64_t job_id, uint8_t *percent)
+{
     const struct activities *activities = &work->core->activities;
     uint32_t slot = activities_find(activities, job_id);
     if (slot == 0) {
@@ -159,14 +171,16 @@ static inline uint8_t update_one(struct work *work, uint64_t job_id, uint8_t *pe
     return DISPOSITION_APPLIED;
 }
 
-static void update_block(struct work *work, const uint64_t *job_ids, uint32_t count, uint8_t *percents,
-                         uint8_t *dispositions) {
+static void update_block(struct work *work, const uint64_t *job_ids, uint32_t count,
+                         uint8_t *percents, uint8_t *dispositions)
+{
     for (uint32_t i = 0; i < count; i++) {
         dispositions[i] = update_one(work, job_ids[i], &percents[i]);
     }
 }
 
-static uint32_t count_ignored(const uint8_t *dispositions, uint32_t count) {
+static uint32_t count_ignored(const uint8_t *dispositions, uint32_t count)
+{
     uint32_t ignored = 0;
     for (uint32_t i = 0; i < count; i++) {
         ignored += dispositions[i] >= DISPOSITION_UNKNOWN;
@@ -174,9 +188,12 @@ static uint32_t count_ignored(const uint8_t *dispositions, uint32_t count) {
     return ignored;
 }
 
-static void emit_batch(struct core *core, uint32_t count, const uint8_t *percents, const uint8_t *dispositions) {
+static void emit_batch(struct core *core, uint32_t count, const uint8_t *percents,
+                       const uint8_t *dispositions)
+{
     /* All the same as the first, which is APPLIED. */
-    bool all_applied = dispositions[0] == DISPOSITION_APPLIED && memcmp(dispositions, dispositions + 1, count - 1) == 0;
+    bool all_applied = dispositions[0] == DISPOSITION_APPLIED &&
+                       memcmp(dispositions, dispositions + 1, count - 1) == 0;
     uint32_t ignored = all_applied ? 0 : count_ignored(dispositions, count);
     uint8_t *body = core->columns + 2 * (size_t)LIMIT_BATCH_UPDATES;
     struct writer to = writer_of(body, BATCH_REPLY_BYTES);
@@ -188,7 +205,8 @@ static void emit_batch(struct core *core, uint32_t count, const uint8_t *percent
     emit_reply(core, bytes_of(body, to.wanted));
 }
 
-void apply_batch(struct core *core, const struct command *command) {
+void apply_batch(struct core *core, const struct command *command)
+{
     const struct command_batch *batch = &command->batch;
     struct work work = {.core = core};
     viewer_of(&core->names, &batch->caller, false, &work.viewer);
@@ -198,10 +216,12 @@ void apply_batch(struct core *core, const struct command *command) {
     memcpy(percents, batch->percents.at, batch->count);
     struct ids ids = {.at = batch->deltas.at, .end = batch->deltas.at + batch->deltas.length};
     uint64_t blocks[2][BLOCK];
-    uint32_t ready = read_block(&core->activities, &ids, blocks[0], batch->count < BLOCK ? batch->count : BLOCK);
+    uint32_t ready =
+        read_block(&core->activities, &ids, blocks[0], batch->count < BLOCK ? batch->count : BLOCK);
     for (uint32_t done = 0, turn = 0; done < batch->count; turn ^= 1) {
         uint32_t left = batch->count - done - ready;
-        uint32_t next = read_block(&core->activities, &ids, blocks[turn ^ 1], left < BLOCK ? left : BLOCK);
+        uint32_t next =
+            read_block(&core->activities, &ids, blocks[turn ^ 1], left < BLOCK ? left : BLOCK);
         update_block(&work, blocks[turn], ready, percents + done, dispositions + done);
         done += ready;
         ready = next;

@@ -1,9 +1,10 @@
-/* CREATE. Checked in this order: the request id, the jobs it names, places, names, text. A refusal changes nothing but what had
- * to leave for the attempt. */
+/* CREATE. Checked in this order: the request id, the jobs it names, places, names, text. A refusal
+ * changes nothing but what had to leave for the attempt. */
 #include "server/check.h"
 #include "server/core/life.h"
 
-static void emit_created(struct core *core, uint64_t job_id) {
+static void emit_created(struct core *core, uint64_t job_id)
+{
     uint8_t body[sizeof job_id];
     struct writer to = writer_of(body, sizeof body);
     writer_u64(&to, job_id);
@@ -11,26 +12,31 @@ static void emit_created(struct core *core, uint64_t job_id) {
 }
 
 /* True when the request is answered: it was executed before, or is refused. */
-static bool answered_before(struct core *core, const struct request_identity *identity) {
+static bool answered_before(struct core *core, const struct request_identity *identity)
+{
     struct request_answer answer;
-    switch (requests_check(&core->requests, &core->limits, core->time.service_ms, identity, &answer)) {
+    switch (
+        requests_check(&core->requests, &core->limits, core->time.service_ms, identity, &answer)) {
     case REQUEST_NEW:
         return false;
     case REQUEST_REPEATED:
         emit_created(core, answer.answer);
         break;
     case REQUEST_REUSED:
-        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_REQUEST_ID_REUSED, FIELD_REQUEST_ID, 0});
+        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_REQUEST_ID_REUSED,
+                                                FIELD_REQUEST_ID, 0});
         break;
     case REQUEST_NO_ROOM:
-        emit_refusal(core, &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, REASON_TOO_MANY_REQUEST_IDS, FIELD_NONE,
-                                                answer.retry_after_ms});
+        emit_refusal(core,
+                     &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, REASON_TOO_MANY_REQUEST_IDS,
+                                          FIELD_NONE, answer.retry_after_ms});
         break;
     }
     return true;
 }
 
-static bool names_jobs_of_others(struct core *core, const struct command_create *create) {
+static bool names_jobs_of_others(struct core *core, const struct command_create *create)
+{
     struct core_viewer viewer;
     viewer_of(&core->names, &create->caller, false, &viewer);
     enum effect_field field = FIELD_NONE;
@@ -51,18 +57,23 @@ struct references {
     uint32_t type;
 };
 
-static void give_back(struct core *core, const struct references *references) {
+static void give_back(struct core *core, const struct references *references)
+{
     names_release(&core->names, references->type);
     job_rights_release(&core->names, &references->rights);
 }
 
-static bool intern_all(struct core *core, const struct command_create *create, struct references *to) {
+static bool intern_all(struct core *core, const struct command_create *create,
+                       struct references *to)
+{
     *to = (struct references){.type = 0};
     struct job_rights *rights = &to->rights;
     bool all = (rights->tenant = life_intern(core, NAME_TENANT, 0, create->caller.tenant)) != 0 &&
-               (rights->creator = life_intern(core, NAME_PRINCIPAL, rights->tenant, create->caller.principal)) != 0 &&
+               (rights->creator = life_intern(core, NAME_PRINCIPAL, rights->tenant,
+                                              create->caller.principal)) != 0 &&
                (create->caller.user.length == 0 ||
-                (rights->owner = life_intern(core, NAME_USER, rights->tenant, create->caller.user)) != 0) &&
+                (rights->owner =
+                     life_intern(core, NAME_USER, rights->tenant, create->caller.user)) != 0) &&
                (to->type = life_intern(core, NAME_TYPE, 0, create->type)) != 0;
     for (uint32_t i = 0; all && i < create->groups.count; i++) {
         rights->groups[i] = life_intern(core, NAME_GROUP, rights->tenant, create->groups.names[i]);
@@ -74,22 +85,26 @@ static bool intern_all(struct core *core, const struct command_create *create, s
     return all;
 }
 
-static bool no_place(const struct core *core, const struct references *references) {
+static bool no_place(const struct core *core, const struct references *references)
+{
     const struct activities *activities = &core->activities;
-    return shares_refuse(&core->names, references->rights.tenant, SHARE_ACTIVITIES, activities_count(activities), 1,
-                         core->limits.activities_max) ||
+    return shares_refuse(&core->names, references->rights.tenant, SHARE_ACTIVITIES,
+                         activities_count(activities), 1, core->limits.activities_max) ||
            activities->order.nodes.used + activities_links_needed(&references->rights) >
                core->limits.activities_max * ACTIVITY_LINKS_EACH;
 }
 
 /* A tenant with more than half makes room among its own ended ones only. */
-static bool drop_one_for(struct core *core, uint32_t tenant) {
+static bool drop_one_for(struct core *core, uint32_t tenant)
+{
     uint32_t heavy = shares_heaviest(&core->names, SHARE_ACTIVITIES, core->limits.activities_max);
-    bool own_only = heavy == tenant && shares_of(&core->names, tenant)->lists[SHARE_ACTIVITIES].count == 0;
+    bool own_only =
+        heavy == tenant && shares_of(&core->names, tenant)->lists[SHARE_ACTIVITIES].count == 0;
     return !own_only && life_drop_oldest_ended(core);
 }
 
-static bool make_place(struct core *core, const struct references *references) {
+static bool make_place(struct core *core, const struct references *references)
+{
     /* One activity less is not always enough: it may stand in fewer sets than the new one. */
     for (uint32_t i = 0; no_place(core, references); i++) {
         if (i == ACTIVITY_LINKS_MOST || !drop_one_for(core, references->rights.tenant)) {
@@ -99,7 +114,9 @@ static bool make_place(struct core *core, const struct references *references) {
     return true;
 }
 
-static uint32_t put_in(struct core *core, const struct command_create *create, const struct references *references) {
+static uint32_t put_in(struct core *core, const struct command_create *create,
+                       const struct references *references)
+{
     struct activities *activities = &core->activities;
     uint32_t slot = activities_add(activities, &core->names, &core->limits, &references->rights);
     if (slot == 0) {
@@ -111,7 +128,8 @@ static uint32_t put_in(struct core *core, const struct command_create *create, c
     struct writer to = writer_of(fixed, sizeof fixed);
     writer_bytes(&to, create->title);
     writer_bytes(&to, create->attributes);
-    activities_set_text(activities, &core->names, slot, &cold->fixed_text, 0, bytes_of(fixed, to.wanted));
+    activities_set_text(activities, &core->names, slot, &cold->fixed_text, 0,
+                        bytes_of(fixed, to.wanted));
     cold->title_length = (uint16_t)create->title.length;
     cold->attributes_length = (uint16_t)create->attributes.length;
     cold->type = references->type;
@@ -124,7 +142,8 @@ static uint32_t put_in(struct core *core, const struct command_create *create, c
     return slot;
 }
 
-static void announce(struct core *core, const struct command_create *create, uint64_t job_id) {
+static void announce(struct core *core, const struct command_create *create, uint64_t job_id)
+{
     struct event event = {.kind = EVENT_ACTIVITY_CREATED,
                           .tenant = create->caller.tenant,
                           .principal = create->caller.principal,
@@ -139,10 +158,12 @@ static void announce(struct core *core, const struct command_create *create, uin
     emit_event(core, &event);
 }
 
-void apply_create(struct core *core, const struct command *command) {
+void apply_create(struct core *core, const struct command *command)
+{
     const struct command_create *create = &command->create;
     struct request_identity identity;
-    requests_identify(&core->names, &create->caller, COMMAND_CREATE, create->request_id, create->payload, &identity);
+    requests_identify(&core->names, &create->caller, COMMAND_CREATE, create->request_id,
+                      create->payload, &identity);
     if (answered_before(core, &identity) || names_jobs_of_others(core, create)) {
         return;
     }
@@ -151,7 +172,8 @@ void apply_create(struct core *core, const struct command *command) {
         emit_exhausted(core, REASON_TOO_MANY_NAMES);
         return;
     }
-    uint32_t blocks = activities_text_blocks(&core->activities, create->title.length + create->attributes.length);
+    uint32_t blocks =
+        activities_text_blocks(&core->activities, create->title.length + create->attributes.length);
     enum status_reason reason = REASON_NONE;
     uint32_t slot = 0;
     if (!make_place(core, &references)) {
@@ -168,7 +190,8 @@ void apply_create(struct core *core, const struct command *command) {
     }
     uint64_t job_id = activities_job_id(&core->activities, slot);
     identity.principal = references.rights.creator;
-    requests_remember(&core->requests, &core->names, &core->limits, core->time.service_ms, &identity,
+    requests_remember(&core->requests, &core->names, &core->limits, core->time.service_ms,
+                      &identity,
                       &(struct request_answer){.answer = job_id, .accept_ms = core->time.wall_ms});
     announce(core, create, job_id);
     emit_created(core, job_id);

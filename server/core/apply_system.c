@@ -2,11 +2,15 @@
 #include "server/check.h"
 #include "server/core/life.h"
 
-static void done(struct core *core) { emit_reply(core, (struct bytes){NULL, 0}); }
+static void done(struct core *core)
+{
+    emit_reply(core, (struct bytes){NULL, 0});
+}
 
-/* The first epoch gives the keys and the first numbers; a later one (restore, repair) makes sure that no id of the history that
- * is lost is issued again. */
-void apply_epoch(struct core *core, const struct command *command) {
+/* The first epoch gives the keys and the first numbers; a later one (restore, repair) makes sure
+ * that no id of the history that is lost is issued again. */
+void apply_epoch(struct core *core, const struct command *command)
+{
     const struct command_epoch *epoch = &command->epoch;
     if (core->epoch == 0) {
         names_set_key(&core->names, epoch->hash_key);
@@ -19,7 +23,8 @@ void apply_epoch(struct core *core, const struct command *command) {
     done(core);
 }
 
-static bool within(const struct core_limits *limits, const struct core_limits *capacity) {
+static bool within(const struct core_limits *limits, const struct core_limits *capacity)
+{
     struct core_limits most = *capacity;
     core_limits_raise(&most, limits);
     for (uint32_t i = 0; i < CORE_LIMIT_COUNT; i++) {
@@ -30,7 +35,8 @@ static bool within(const struct core_limits *limits, const struct core_limits *c
     return true;
 }
 
-void apply_limits(struct core *core, const struct command *command) {
+void apply_limits(struct core *core, const struct command *command)
+{
     struct core_limits limits;
     memcpy(limits.values, command->limits.values, sizeof limits.values);
     if (core_limits_check(&limits) != NULL) {
@@ -41,7 +47,8 @@ void apply_limits(struct core *core, const struct command *command) {
         core->error = CORE_TOO_LARGE;
         return;
     }
-    bool sooner = limits.kill_after_ms < core->limits.kill_after_ms || limits.resume_grace_ms < core->limits.resume_grace_ms;
+    bool sooner = limits.kill_after_ms < core->limits.kill_after_ms ||
+                  limits.resume_grace_ms < core->limits.resume_grace_ms;
     core->limits = limits;
     if (core->limits_given == 0) {
         core->peak = limits;
@@ -54,8 +61,10 @@ void apply_limits(struct core *core, const struct command *command) {
     done(core);
 }
 
-void apply_upgrade(struct core *core, const struct command *command) {
-    if (command->upgrade.core_version < core->version || command->upgrade.core_version > CORE_VERSION) {
+void apply_upgrade(struct core *core, const struct command *command)
+{
+    if (command->upgrade.core_version < core->version ||
+        command->upgrade.core_version > CORE_VERSION) {
         core->error = CORE_MALFORMED;
         return;
     }
@@ -63,7 +72,8 @@ void apply_upgrade(struct core *core, const struct command *command) {
     done(core);
 }
 
-void apply_tick(struct core *core, const struct command *command) {
+void apply_tick(struct core *core, const struct command *command)
+{
     const struct command_tick *tick = &command->tick;
     if (tick->index >= core->index) { /* of an entry that did not exist when the tick was formed */
         core->error = CORE_MALFORMED;

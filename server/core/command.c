@@ -3,21 +3,23 @@
 #include "server/check.h"
 #include "server/core/effect.h"
 
-#define ENTRY_VERSION 1
+#define ENTRY_VERSION      1
 #define COMMAND_HEAD_BYTES 5u
 
 enum update_flags { UPDATE_PERCENT = 1, UPDATE_STATUS = 2, UPDATE_FAILURE = 4 };
 
 /* ---- Parts ---- */
 
-static void put_groups(const struct command_groups *groups, struct writer *to) {
+static void put_groups(const struct command_groups *groups, struct writer *to)
+{
     writer_u8(to, groups->count);
     for (uint32_t i = 0; i < groups->count; i++) {
         writer_text(to, groups->names[i]);
     }
 }
 
-static struct bytes get_text(struct reader *from, uint32_t least, uint32_t most) {
+static struct bytes get_text(struct reader *from, uint32_t least, uint32_t most)
+{
     struct bytes text = reader_text(from);
     if (text.length < least || text.length > most) {
         from->failed = true;
@@ -26,7 +28,8 @@ static struct bytes get_text(struct reader *from, uint32_t least, uint32_t most)
 }
 
 /* Names are unique, so that nobody has to look for the same one twice later. */
-static void get_groups(struct reader *from, struct command_groups *groups) {
+static void get_groups(struct reader *from, struct command_groups *groups)
+{
     groups->count = reader_u8(from);
     if (groups->count > LIMIT_OBJECT_GROUPS) {
         from->failed = true;
@@ -40,7 +43,8 @@ static void get_groups(struct reader *from, struct command_groups *groups) {
     }
 }
 
-static void put_caller(const struct command_caller *caller, struct writer *to) {
+static void put_caller(const struct command_caller *caller, struct writer *to)
+{
     writer_text(to, caller->tenant);
     writer_text(to, caller->principal);
     writer_text(to, caller->user);
@@ -51,13 +55,15 @@ static void put_caller(const struct command_caller *caller, struct writer *to) {
     }
 }
 
-static void get_caller(struct reader *from, struct command_caller *caller) {
+static void get_caller(struct reader *from, struct command_caller *caller)
+{
     caller->tenant = get_text(from, 1, LIMIT_TENANT_LENGTH);
     caller->principal = get_text(from, 1, LIMIT_PRINCIPAL_LENGTH);
     caller->user = get_text(from, 0, LIMIT_USER_LENGTH);
     caller->rights = reader_u8(from);
     caller->group_count = reader_u8(from);
-    if (caller->rights > (RIGHT_UPDATE_ANY | RIGHT_ADMIN) || caller->group_count > LIMIT_CALLER_GROUPS) {
+    if (caller->rights > (RIGHT_UPDATE_ANY | RIGHT_ADMIN) ||
+        caller->group_count > LIMIT_CALLER_GROUPS) {
         from->failed = true;
         caller->group_count = 0;
     }
@@ -66,9 +72,13 @@ static void get_caller(struct reader *from, struct command_caller *caller) {
     }
 }
 
-static void put_flag(struct writer *to, bool flag) { writer_u8(to, flag ? 1 : 0); }
+static void put_flag(struct writer *to, bool flag)
+{
+    writer_u8(to, flag ? 1 : 0);
+}
 
-static bool get_flag(struct reader *from) {
+static bool get_flag(struct reader *from)
+{
     uint8_t flag = reader_u8(from);
     if (flag > 1) {
         from->failed = true;
@@ -76,7 +86,8 @@ static bool get_flag(struct reader *from) {
     return flag == 1;
 }
 
-static void get_request_id(struct reader *from, uint8_t to[LIMIT_REQUEST_ID_LENGTH]) {
+static void get_request_id(struct reader *from, uint8_t to[LIMIT_REQUEST_ID_LENGTH])
+{
     struct bytes id = reader_bytes(from, LIMIT_REQUEST_ID_LENGTH);
     uint8_t any = 0;
     for (uint32_t i = 0; i < id.length; i++) {
@@ -88,11 +99,15 @@ static void get_request_id(struct reader *from, uint8_t to[LIMIT_REQUEST_ID_LENG
     }
 }
 
-static struct bytes rest_of(const struct reader *from) { return bytes_of(from->at, (size_t)(from->end - from->at)); }
+static struct bytes rest_of(const struct reader *from)
+{
+    return bytes_of(from->at, (size_t)(from->end - from->at));
+}
 
 /* ---- One pair per kind: put_ and get_ of what follows the head ---- */
 
-static void put_epoch(const struct command *command, struct writer *to) {
+static void put_epoch(const struct command *command, struct writer *to)
+{
     const struct command_epoch *epoch = &command->epoch;
     writer_u64(to, epoch->epoch);
     writer_put(to, epoch->hash_key, sizeof epoch->hash_key);
@@ -101,7 +116,8 @@ static void put_epoch(const struct command *command, struct writer *to) {
     writer_u64(to, epoch->first_ticket);
 }
 
-static void get_epoch(struct reader *from, struct command *command) {
+static void get_epoch(struct reader *from, struct command *command)
+{
     struct command_epoch *epoch = &command->epoch;
     epoch->epoch = reader_u64(from);
     struct bytes key = reader_bytes(from, sizeof epoch->hash_key);
@@ -117,12 +133,14 @@ static void get_epoch(struct reader *from, struct command *command) {
 }
 
 /* With their number before them: an older form with fewer limits stays readable. */
-static void put_limits(const struct command *command, struct writer *to) {
+static void put_limits(const struct command *command, struct writer *to)
+{
     writer_u32(to, CORE_LIMIT_COUNT);
     writer_put(to, command->limits.values, sizeof command->limits.values);
 }
 
-static void get_limits(struct reader *from, struct command *command) {
+static void get_limits(struct reader *from, struct command *command)
+{
     if (reader_u32(from) != CORE_LIMIT_COUNT) {
         from->failed = true;
         return;
@@ -132,22 +150,26 @@ static void get_limits(struct reader *from, struct command *command) {
     }
 }
 
-static void put_upgrade(const struct command *command, struct writer *to) {
+static void put_upgrade(const struct command *command, struct writer *to)
+{
     writer_u32(to, command->upgrade.core_version);
 }
 
-static void get_upgrade(struct reader *from, struct command *command) {
+static void get_upgrade(struct reader *from, struct command *command)
+{
     command->upgrade.core_version = reader_u32(from);
 }
 
-static void put_tick(const struct command *command, struct writer *to) {
+static void put_tick(const struct command *command, struct writer *to)
+{
     writer_u64(to, command->tick.index);
     writer_u64(to, command->tick.digest);
     writer_u32(to, command->tick.beat_count);
     writer_bytes(to, command->tick.beats);
 }
 
-static void get_tick(struct reader *from, struct command *command) {
+static void get_tick(struct reader *from, struct command *command)
+{
     struct command_tick *tick = &command->tick;
     tick->index = reader_u64(from);
     tick->digest = reader_u64(from);
@@ -163,7 +185,8 @@ static void get_tick(struct reader *from, struct command *command) {
     }
 }
 
-static void put_create(const struct command *command, struct writer *to) {
+static void put_create(const struct command *command, struct writer *to)
+{
     const struct command_create *create = &command->create;
     put_caller(&create->caller, to);
     writer_put(to, create->request_id, sizeof create->request_id);
@@ -175,7 +198,8 @@ static void put_create(const struct command *command, struct writer *to) {
     writer_u64(to, create->retry_of_job_id);
 }
 
-static void get_create(struct reader *from, struct command *command) {
+static void get_create(struct reader *from, struct command *command)
+{
     struct command_create *create = &command->create;
     get_caller(from, &create->caller);
     get_request_id(from, create->request_id);
@@ -188,11 +212,13 @@ static void get_create(struct reader *from, struct command *command) {
     create->retry_of_job_id = reader_u64(from);
 }
 
-static void put_update(const struct command *command, struct writer *to) {
+static void put_update(const struct command *command, struct writer *to)
+{
     const struct command_update *update = &command->update;
     put_caller(&update->caller, to);
     writer_u64(to, update->job_id);
-    writer_u8(to, (uint8_t)((update->has_percent ? UPDATE_PERCENT : 0) | (update->has_status_text ? UPDATE_STATUS : 0) |
+    writer_u8(to, (uint8_t)((update->has_percent ? UPDATE_PERCENT : 0) |
+                            (update->has_status_text ? UPDATE_STATUS : 0) |
                             (update->has_failure ? UPDATE_FAILURE : 0)));
     if (update->has_percent) {
         writer_u8(to, update->percent);
@@ -208,7 +234,8 @@ static void put_update(const struct command *command, struct writer *to) {
     writer_bytes(to, update->result);
 }
 
-static void get_update(struct reader *from, struct command *command) {
+static void get_update(struct reader *from, struct command *command)
+{
     struct command_update *update = &command->update;
     get_caller(from, &update->caller);
     update->job_id = reader_u64(from);
@@ -228,14 +255,15 @@ static void get_update(struct reader *from, struct command *command) {
     }
     update->result = reader_bytes(from, reader_u32(from));
     bool complete = update->has_percent && update->percent == LIMIT_PERCENT_MAX;
-    if (flags > (UPDATE_PERCENT | UPDATE_STATUS | UPDATE_FAILURE) || update->percent > LIMIT_PERCENT_MAX ||
-        update->result.length > LIMIT_RESULT_BYTES || (update->result.length != 0 && !complete) ||
-        (update->has_failure && complete)) {
+    if (flags > (UPDATE_PERCENT | UPDATE_STATUS | UPDATE_FAILURE) ||
+        update->percent > LIMIT_PERCENT_MAX || update->result.length > LIMIT_RESULT_BYTES ||
+        (update->result.length != 0 && !complete) || (update->has_failure && complete)) {
         from->failed = true;
     }
 }
 
-static void put_batch(const struct command *command, struct writer *to) {
+static void put_batch(const struct command *command, struct writer *to)
+{
     put_caller(&command->batch.caller, to);
     writer_u32(to, command->batch.count);
     writer_u32(to, command->batch.deltas.length);
@@ -243,23 +271,30 @@ static void put_batch(const struct command *command, struct writer *to) {
     writer_bytes(to, command->batch.percents);
 }
 
-/* ---- Columns, eight bytes at a time: half of what a batch costs would be looking at it byte by byte ---- */
+/* ---- Columns, eight bytes at a time: half of what a batch costs would be looking at it byte by
+ * byte ---- */
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
 /* How many bytes of a word have their highest bit set. */
-static uint32_t count_high(uint64_t word) { return (uint32_t)(((word & EACH(0x80)) >> 7) * EACH(1) >> 56); }
+static uint32_t count_high(uint64_t word)
+{
+    return (uint32_t)(((word & EACH(0x80)) >> 7) * EACH(1) >> 56);
+}
 
 /* Calls for whole words, the last one filled up with `fill`. */
-static uint64_t word_at(struct bytes column, uint32_t at, uint8_t fill) {
+static uint64_t word_at(struct bytes column, uint32_t at, uint8_t fill)
+{
     uint64_t word = EACH(fill);
     uint32_t left = column.length - at;
     memcpy(&word, column.at + at, left < sizeof word ? left : sizeof word);
     return word;
 }
 
-/* As many ends of varints as updates, and nothing behind the last: what the varints say is checked where they are read. */
-static bool deltas_counted(struct bytes deltas, uint32_t count) {
+/* As many ends of varints as updates, and nothing behind the last: what the varints say is checked
+ * where they are read. */
+static bool deltas_counted(struct bytes deltas, uint32_t count)
+{
     uint32_t ends = 0;
     for (uint32_t at = 0; at < deltas.length; at += 8) {
         ends += count_high(~word_at(deltas, at, 0x80));
@@ -267,7 +302,8 @@ static bool deltas_counted(struct bytes deltas, uint32_t count) {
     return ends == count && (deltas.length == 0 || deltas.at[deltas.length - 1] < 0x80);
 }
 
-static bool percents_valid(struct bytes percents) {
+static bool percents_valid(struct bytes percents)
+{
     uint64_t above = 0;
     for (uint32_t at = 0; at < percents.length; at += 8) {
         uint64_t word = word_at(percents, at, 0);
@@ -276,7 +312,8 @@ static bool percents_valid(struct bytes percents) {
     return (above & EACH(0x80)) == 0;
 }
 
-static uint32_t count_complete(struct bytes percents) {
+static uint32_t count_complete(struct bytes percents)
+{
     uint32_t others = 0; /* bytes that differ; what fills up the last word does not */
     for (uint32_t at = 0; at < percents.length; at += 8) {
         uint64_t differs = word_at(percents, at, LIMIT_PERCENT_MAX) ^ EACH(LIMIT_PERCENT_MAX);
@@ -285,29 +322,33 @@ static uint32_t count_complete(struct bytes percents) {
     return percents.length - others;
 }
 
-static void get_batch(struct reader *from, struct command *command) {
+static void get_batch(struct reader *from, struct command *command)
+{
     struct command_batch *batch = &command->batch;
     get_caller(from, &batch->caller);
     batch->count = reader_u32(from);
     batch->deltas = reader_bytes(from, reader_u32(from));
     batch->percents = reader_bytes(from, batch->count);
-    if (batch->count == 0 || batch->count > LIMIT_BATCH_UPDATES || !deltas_counted(batch->deltas, batch->count) ||
-        !percents_valid(batch->percents)) {
+    if (batch->count == 0 || batch->count > LIMIT_BATCH_UPDATES ||
+        !deltas_counted(batch->deltas, batch->count) || !percents_valid(batch->percents)) {
         from->failed = true;
     }
 }
 
-static void put_destroy(const struct command *command, struct writer *to) {
+static void put_destroy(const struct command *command, struct writer *to)
+{
     put_caller(&command->destroy.caller, to);
     writer_u64(to, command->destroy.job_id);
 }
 
-static void get_destroy(struct reader *from, struct command *command) {
+static void get_destroy(struct reader *from, struct command *command)
+{
     get_caller(from, &command->destroy.caller);
     command->destroy.job_id = reader_u64(from);
 }
 
-static void put_record(const struct command *command, struct writer *to) {
+static void put_record(const struct command *command, struct writer *to)
+{
     const struct command_record *record = &command->record;
     put_caller(&record->caller, to);
     writer_put(to, record->request_id, sizeof record->request_id);
@@ -316,7 +357,8 @@ static void put_record(const struct command *command, struct writer *to) {
     writer_bytes(to, record->changes);
 }
 
-static void get_record(struct reader *from, struct command *command) {
+static void get_record(struct reader *from, struct command *command)
+{
     struct command_record *record = &command->record;
     get_caller(from, &record->caller);
     get_request_id(from, record->request_id);
@@ -347,7 +389,8 @@ static const struct codec codecs[COMMAND_KIND_END] = {
 
 /* ---- The whole ---- */
 
-void command_encode(const struct command *command, struct writer *to) {
+void command_encode(const struct command *command, struct writer *to)
+{
     CHECK(command->kind >= COMMAND_EPOCH && command->kind < COMMAND_KIND_END);
     struct writer measure = writer_of(NULL, 0);
     codecs[command->kind].put(command, &measure);
@@ -356,7 +399,8 @@ void command_encode(const struct command *command, struct writer *to) {
     codecs[command->kind].put(command, to);
 }
 
-bool command_decode(struct reader *from, struct command *command) {
+bool command_decode(struct reader *from, struct command *command)
+{
     uint8_t kind = reader_u8(from);
     struct bytes body = reader_bytes(from, reader_u32(from));
     if (from->failed || kind == 0 || kind >= COMMAND_KIND_END) {
@@ -373,12 +417,14 @@ bool command_decode(struct reader *from, struct command *command) {
     return !from->failed;
 }
 
-void command_beat_put(struct writer *to, struct bytes tenant, struct bytes user) {
+void command_beat_put(struct writer *to, struct bytes tenant, struct bytes user)
+{
     writer_text(to, tenant);
     writer_text(to, user);
 }
 
-bool command_beat_next(struct reader *from, struct bytes *tenant, struct bytes *user) {
+bool command_beat_next(struct reader *from, struct bytes *tenant, struct bytes *user)
+{
     if (from->failed || from->at == from->end) {
         return false;
     }
@@ -387,7 +433,8 @@ bool command_beat_next(struct reader *from, struct bytes *tenant, struct bytes *
     return !from->failed;
 }
 
-void command_change_put(struct writer *to, const struct command_change *change) {
+void command_change_put(struct writer *to, const struct command_change *change)
+{
     writer_text(to, change->model);
     writer_text(to, change->document_id);
     writer_text(to, change->affected_model);
@@ -397,7 +444,8 @@ void command_change_put(struct writer *to, const struct command_change *change) 
     writer_bytes(to, change->json);
 }
 
-bool command_change_next(struct reader *from, struct command_change *change) {
+bool command_change_next(struct reader *from, struct command_change *change)
+{
     if (from->failed || from->at == from->end) {
         return false;
     }
@@ -418,7 +466,8 @@ bool command_change_next(struct reader *from, struct command_change *change) {
 #define EFFECT_HEAD_BYTES 8u
 #define REPLY_SMALL_BYTES 64u /* every reply but a batch's, with its head */
 
-static size_t batch_effects_max(struct bytes body) {
+static size_t batch_effects_max(struct bytes body)
+{
     struct command_caller caller;
     struct reader from = reader_of(body);
     get_caller(&from, &caller);
@@ -428,11 +477,14 @@ static size_t batch_effects_max(struct bytes body) {
     if (from.failed || count > LIMIT_BATCH_UPDATES) {
         return REPLY_SMALL_BYTES;
     }
-    return REPLY_SMALL_BYTES + (size_t)count * 2 + count_complete(percents) * (size_t)(EFFECT_HEAD_BYTES + EVENT_COMPLETED_BYTES_MAX);
+    return REPLY_SMALL_BYTES + (size_t)count * 2 +
+           count_complete(percents) * (size_t)(EFFECT_HEAD_BYTES + EVENT_COMPLETED_BYTES_MAX);
 }
 
-/* A change's event repeats the caller's names and the change without its JSON; each change is counted with the longest. */
-static size_t record_effects_max(struct bytes body) {
+/* A change's event repeats the caller's names and the change without its JSON; each change is
+ * counted with the longest. */
+static size_t record_effects_max(struct bytes body)
+{
     struct command command;
     struct reader from = reader_of(body);
     get_caller(&from, &command.record.caller);
@@ -445,7 +497,8 @@ static size_t record_effects_max(struct bytes body) {
     return REPLY_SMALL_BYTES + (size_t)count * (EFFECT_HEAD_BYTES + EVENT_CHANGED_BYTES_MAX);
 }
 
-size_t command_effects_max(struct bytes encoded) {
+size_t command_effects_max(struct bytes encoded)
+{
     struct reader from = reader_of(encoded);
     uint8_t kind = reader_u8(&from);
     struct bytes body = reader_bytes(&from, reader_u32(&from));
@@ -466,7 +519,8 @@ size_t command_effects_max(struct bytes encoded) {
 
 /* ---- The head of an entry ---- */
 
-void entry_head_encode(const struct entry_head *head, struct writer *to) {
+void entry_head_encode(const struct entry_head *head, struct writer *to)
+{
     writer_u8(to, head->version);
     writer_u8(to, head->flags);
     writer_u16(to, head->elapsed_ms);
@@ -476,7 +530,8 @@ void entry_head_encode(const struct entry_head *head, struct writer *to) {
     writer_u32(to, head->reserved);
 }
 
-bool entry_head_decode(struct reader *from, struct entry_head *head) {
+bool entry_head_decode(struct reader *from, struct entry_head *head)
+{
     head->version = reader_u8(from);
     head->flags = reader_u8(from);
     head->elapsed_ms = reader_u16(from);

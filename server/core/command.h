@@ -1,9 +1,11 @@
-/* Commands and entries in their journaled form: what the wire admits, the journal keeps and the core applies.
+/* Commands and entries in their journaled form: what the wire admits, the journal keeps and the
+ * core applies.
  *
- * An entry is a head and `count` commands. The form is canonical (one value, one encoding), little-endian and unaligned.
- * Decoding is total: any bytes give a command or "malformed"; views point into the given bytes. Everything that the border
- * promises (lengths, counts, UTF-8 is not looked at again) is checked again here by length and count only, since the
- * bytes may come from a disk. Nothing here allocates or keeps state; any thread. */
+ * An entry is a head and `count` commands. The form is canonical (one value, one encoding),
+ * little-endian and unaligned. Decoding is total: any bytes give a command or "malformed"; views
+ * point into the given bytes. Everything that the border promises (lengths, counts, UTF-8 is not
+ * looked at again) is checked again here by length and count only, since the bytes may come from a
+ * disk. Nothing here allocates or keeps state; any thread. */
 #ifndef ACTIVITYD_SERVER_CORE_COMMAND_H
 #define ACTIVITYD_SERVER_CORE_COMMAND_H
 
@@ -12,10 +14,10 @@
 #include "server/core/limits.h"
 
 enum command_kind {
-    COMMAND_EPOCH = 1,    /* a new history: first entry of a journal, restore, repair */
-    COMMAND_LIMITS = 2,   /* every value that influences the core */
-    COMMAND_UPGRADE = 3,  /* behaviour of a newer core version begins here */
-    COMMAND_TICK = 4,     /* nothing but time; carries the digest to compare and users' beats */
+    COMMAND_EPOCH = 1,   /* a new history: first entry of a journal, restore, repair */
+    COMMAND_LIMITS = 2,  /* every value that influences the core */
+    COMMAND_UPGRADE = 3, /* behaviour of a newer core version begins here */
+    COMMAND_TICK = 4,    /* nothing but time; carries the digest to compare and users' beats */
     COMMAND_CREATE = 5,
     COMMAND_UPDATE = 6,
     COMMAND_BATCH = 7,
@@ -46,10 +48,11 @@ struct command_groups { /* of an object; unique, in the order given */
 
 struct command_epoch {
     uint64_t epoch;
-    uint8_t hash_key[16];       /* SipHash key of tables keyed by foreign bytes */
-    uint32_t first_generation;  /* 28 random bits: of a fresh state's slots */
-    uint32_t raise_generations; /* added to every slot's generation (restore and repair), 0 at birth */
-    uint64_t first_ticket;      /* random */
+    uint8_t hash_key[16];      /* SipHash key of tables keyed by foreign bytes */
+    uint32_t first_generation; /* 28 random bits: of a fresh state's slots */
+    uint32_t
+        raise_generations; /* added to every slot's generation (restore and repair), 0 at birth */
+    uint64_t first_ticket; /* random */
 };
 
 struct command_limits {
@@ -75,7 +78,8 @@ struct command_create {
     struct bytes type;
     struct bytes title;
     struct command_groups groups;
-    struct bytes attributes; /* opaque to the core: as wire/ encodes them, at most LIMIT_ATTRIBUTES_BYTES */
+    struct bytes
+        attributes; /* opaque to the core: as wire/ encodes them, at most LIMIT_ATTRIBUTES_BYTES */
     uint64_t parent_job_id;
     uint64_t retry_of_job_id;
 };
@@ -96,7 +100,8 @@ struct command_update {
 struct command_batch {
     struct command_caller caller;
     uint32_t count;
-    struct bytes deltas;   /* zigzag varints, as proto/batch.h; the core decodes them itself, bounded */
+    struct bytes
+        deltas; /* zigzag varints, as proto/batch.h; the core decodes them itself, bounded */
     struct bytes percents; /* count bytes, 0..100 */
 };
 
@@ -139,41 +144,47 @@ struct command {
     };
 };
 
-/* One command with its kind and length before it, as it stands in an entry. `writer` semantics: see bytes.h. For CREATE and
- * RECORD `payload` is ignored by the encoder. For TICK and RECORD the lists are encoded by command_beat_put and
- * command_change_put first and given as bytes. */
+/* One command with its kind and length before it, as it stands in an entry. `writer` semantics: see
+ * bytes.h. For CREATE and RECORD `payload` is ignored by the encoder. For TICK and RECORD the lists
+ * are encoded by command_beat_put and command_change_put first and given as bytes. */
 void command_encode(const struct command *command, struct writer *to);
 void command_beat_put(struct writer *to, struct bytes tenant, struct bytes user);
 void command_change_put(struct writer *to, const struct command_change *change);
 
 /* Reads the next command of an entry. False: malformed (reader->failed is set). */
-__attribute__((warn_unused_result)) bool command_decode(struct reader *from, struct command *command);
+__attribute__((warn_unused_result)) bool command_decode(struct reader *from,
+                                                        struct command *command);
 
 /* Walk lists inside a decoded command. False at the end; command_decode has checked them. */
 bool command_beat_next(struct reader *from, struct bytes *tenant, struct bytes *user);
 bool command_change_next(struct reader *from, struct command_change *change);
 
-/* An upper bound of the effect bytes that applying this encoded command can make (its own reply and events, not expiry),
- * from its head alone: the engine closes an entry before the sum exceeds CORE_EFFECTS_COMMANDS_MAX. */
+/* An upper bound of the effect bytes that applying this encoded command can make (its own reply and
+ * events, not expiry), from its head alone: the engine closes an entry before the sum exceeds
+ * CORE_EFFECTS_COMMANDS_MAX. */
 size_t command_effects_max(struct bytes encoded);
 
 enum entry_flags {
-    ENTRY_RESUME = 1, /* a start, a stall above 2,000 ms or the end of a disk-full time: nobody is killed for 60 s */
-    ENTRY_JUMP = 2    /* follow the real clock at once, even backwards in rate: first entry after a start */
+    ENTRY_RESUME = 1, /* a start, a stall above 2,000 ms or the end of a disk-full time: nobody is
+                         killed for 60 s */
+    ENTRY_JUMP =
+        2 /* follow the real clock at once, even backwards in rate: first entry after a start */
 };
 
-#define ENTRY_HEAD_BYTES 24
+#define ENTRY_HEAD_BYTES     24
 #define ENTRY_ELAPSED_MAX_MS 2000
 struct entry_head {
-    uint8_t version;     /* 1 */
+    uint8_t version; /* 1 */
     uint8_t flags;
-    uint16_t elapsed_ms; /* since the previous entry of this process, 0..ENTRY_ELAPSED_MAX_MS; 0 in the first */
+    uint16_t elapsed_ms; /* since the previous entry of this process, 0..ENTRY_ELAPSED_MAX_MS; 0 in
+                            the first */
     uint32_t writer;     /* who formed it; 0 on a single node */
     uint64_t clock_ms;   /* the real clock when it was formed */
     uint32_t count;      /* of commands */
     uint32_t reserved;   /* 0 */
 };
 void entry_head_encode(const struct entry_head *head, struct writer *to);
-__attribute__((warn_unused_result)) bool entry_head_decode(struct reader *from, struct entry_head *head);
+__attribute__((warn_unused_result)) bool entry_head_decode(struct reader *from,
+                                                           struct entry_head *head);
 
 #endif

@@ -8,19 +8,24 @@
 typedef void apply_function(struct core *core, const struct command *command);
 
 static apply_function *const apply[COMMAND_KIND_END] = {
-    [COMMAND_EPOCH] = apply_epoch,   [COMMAND_LIMITS] = apply_limits, [COMMAND_UPGRADE] = apply_upgrade,
-    [COMMAND_TICK] = apply_tick,     [COMMAND_CREATE] = apply_create, [COMMAND_UPDATE] = apply_update,
-    [COMMAND_BATCH] = apply_batch,   [COMMAND_DESTROY] = apply_destroy, [COMMAND_RECORD] = apply_record,
+    [COMMAND_EPOCH] = apply_epoch,     [COMMAND_LIMITS] = apply_limits,
+    [COMMAND_UPGRADE] = apply_upgrade, [COMMAND_TICK] = apply_tick,
+    [COMMAND_CREATE] = apply_create,   [COMMAND_UPDATE] = apply_update,
+    [COMMAND_BATCH] = apply_batch,     [COMMAND_DESTROY] = apply_destroy,
+    [COMMAND_RECORD] = apply_record,
 };
 
-/* The hash key and the first numbers come with the first epoch: before it there is nothing to do. */
-static enum core_outcome apply_next(struct core *core, struct reader *from, size_t *effects_max) {
+/* The hash key and the first numbers come with the first epoch: before it there is nothing to do.
+ */
+static enum core_outcome apply_next(struct core *core, struct reader *from, size_t *effects_max)
+{
     const uint8_t *begin = from->at;
     if (!command_decode(from, &core->command)) {
         return CORE_MALFORMED;
     }
     *effects_max += command_effects_max(bytes_of(begin, (size_t)(from->at - begin)));
-    if ((core->epoch == 0 && core->command.kind != COMMAND_EPOCH) || *effects_max > CORE_EFFECTS_COMMANDS_MAX) {
+    if ((core->epoch == 0 && core->command.kind != COMMAND_EPOCH) ||
+        *effects_max > CORE_EFFECTS_COMMANDS_MAX) {
         return CORE_MALFORMED;
     }
     core->error = CORE_OK;
@@ -28,7 +33,9 @@ static enum core_outcome apply_next(struct core *core, struct reader *from, size
     return core->error;
 }
 
-enum core_outcome core_apply(struct core *core, uint64_t index, struct bytes entry, struct bytes *effects) {
+enum core_outcome core_apply(struct core *core, uint64_t index, struct bytes entry,
+                             struct bytes *effects)
+{
     CHECK(index == core->index + 1);
     struct reader from = reader_of(entry);
     struct entry_head head;
@@ -55,7 +62,8 @@ enum core_outcome core_apply(struct core *core, uint64_t index, struct bytes ent
     return CORE_OK;
 }
 
-void core_info(const struct core *core, struct core_info *info) {
+void core_info(const struct core *core, struct core_info *info)
+{
     *info = (struct core_info){
         .version = (uint32_t)core->version,
         .epoch = core->epoch,
@@ -65,7 +73,8 @@ void core_info(const struct core *core, struct core_info *info) {
         .wall_ms = core->time.wall_ms,
         .head_sequence = core->feed.head_sequence,
         .oldest_sequence = core->feed.oldest_sequence,
-        .request_id_kept_ms = requests_kept_ms(&core->requests, &core->limits, core->time.service_ms),
+        .request_id_kept_ms =
+            requests_kept_ms(&core->requests, &core->limits, core->time.service_ms),
         .running = core->activities.running,
         .activities = activities_count(&core->activities),
         .results = core->results.table.used,

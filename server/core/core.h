@@ -1,8 +1,9 @@
-/* The deterministic core: state and a dated entry in, effects out. It has no clock, no I/O, no randomness and no
- * allocator: time arrives in entries, memory is given once. Two cores that applied the same entries are equal to the byte
- * in their canonical snapshots, on every machine.
+/* The deterministic core: state and a dated entry in, effects out. It has no clock, no I/O, no
+ * randomness and no allocator: time arrives in entries, memory is given once. Two cores that
+ * applied the same entries are equal to the byte in their canonical snapshots, on every machine.
  *
- * Threads: one core is used by one thread at a time; several cores are independent. Nothing is global. */
+ * Threads: one core is used by one thread at a time; several cores are independent. Nothing is
+ * global. */
 #ifndef ACTIVITYD_SERVER_CORE_CORE_H
 #define ACTIVITYD_SERVER_CORE_CORE_H
 
@@ -14,15 +15,16 @@
 #define CORE_VERSION 1u
 /* Sum of command_effects_max over the commands of one entry, and what expiry may add. */
 #define CORE_EFFECTS_COMMANDS_MAX (128u * 1024u * 1024u)
-#define CORE_EFFECTS_EXPIRY_MAX (32u * 1024u * 1024u)
-#define CORE_EFFECTS_MAX (CORE_EFFECTS_COMMANDS_MAX + CORE_EFFECTS_EXPIRY_MAX)
+#define CORE_EFFECTS_EXPIRY_MAX   (32u * 1024u * 1024u)
+#define CORE_EFFECTS_MAX          (CORE_EFFECTS_COMMANDS_MAX + CORE_EFFECTS_EXPIRY_MAX)
 
 struct core;
 
 /* Fills the standard values of the table in limits.h. */
 void core_limits_standard(struct core_limits *limits);
 
-/* NULL when every value lies between its least and most and they fit together, else the name of the first bad one. */
+/* NULL when every value lies between its least and most and they fit together, else the name of the
+ * first bad one. */
 const char *core_limits_check(const struct core_limits *limits);
 /* The same without looking whether they fit together: for a maximum of several. */
 const char *core_limits_check_each(const struct core_limits *limits);
@@ -30,32 +32,36 @@ const char *core_limits_check_each(const struct core_limits *limits);
 /* Elementwise maximum: arenas are sized by the largest of snapshot, journal and configuration. */
 void core_limits_raise(struct core_limits *to, const struct core_limits *by);
 
-/* Bytes of memory that a core with room for `capacity` needs, effects buffer included. Largest: what it can ever touch. */
+/* Bytes of memory that a core with room for `capacity` needs, effects buffer included. Largest:
+ * what it can ever touch. */
 size_t core_memory_bytes(const struct core_limits *capacity);
 
 /* Lists the parts of that memory by name, for --print-limits: calls `part` for each. */
 void core_memory_parts(const struct core_limits *capacity,
                        void (*part)(void *context, const char *name, size_t bytes), void *context);
 
-/* Makes an empty core in zeroed memory of core_memory_bytes(capacity), 64-byte aligned (fresh mmap'ed pages are left
- * untouched until used). The memory stays the caller's and is simply given back when the core is no longer needed. Until the
- * first LIMITS command the standard limits, cut to the capacity, are in force. */
+/* Makes an empty core in zeroed memory of core_memory_bytes(capacity), 64-byte aligned (fresh
+ * mmap'ed pages are left untouched until used). The memory stays the caller's and is simply given
+ * back when the core is no longer needed. Until the first LIMITS command the standard limits, cut
+ * to the capacity, are in force. */
 struct core *core_init(void *memory, const struct core_limits *capacity);
 
 enum core_outcome {
     CORE_OK = 0,
     CORE_MALFORMED = -1, /* the bytes are no entry: damage or a newer version */
-    CORE_DIVERGED = -2,  /* a tick's digest is not ours: somebody computed wrongly; the process must stop */
-    CORE_TOO_LARGE = -3  /* the entry carries a limit above this core's capacity: open again with more */
+    CORE_DIVERGED =
+        -2, /* a tick's digest is not ours: somebody computed wrongly; the process must stop */
+    CORE_TOO_LARGE =
+        -3 /* the entry carries a limit above this core's capacity: open again with more */
 };
 
-/* Applies entry `index` (previous + 1): time advances, commands, then expiry. On CORE_OK *effects views the effects, valid
- * until the next call. On an error the state is undefined. */
-__attribute__((warn_unused_result)) enum core_outcome core_apply(struct core *core, uint64_t index, struct bytes entry,
-                                                                 struct bytes *effects);
+/* Applies entry `index` (previous + 1): time advances, commands, then expiry. On CORE_OK *effects
+ * views the effects, valid until the next call. On an error the state is undefined. */
+__attribute__((warn_unused_result)) enum core_outcome
+core_apply(struct core *core, uint64_t index, struct bytes entry, struct bytes *effects);
 
-/* Service time at which expiry has something to do, UINT64_MAX when nothing can expire. Not after the present service time:
- * at once (a bounded part of the expiry is done per entry). */
+/* Service time at which expiry has something to do, UINT64_MAX when nothing can expire. Not after
+ * the present service time: at once (a bounded part of the expiry is done per entry). */
 uint64_t core_next_deadline(const struct core *core);
 
 /* Where it stands. */
@@ -94,7 +100,8 @@ struct core_viewer {
     uint32_t named_group_count; /* without it: those that the caller named */
     uint32_t groups[LIMIT_CALLER_GROUPS + 1];
 };
-void core_viewer_init(const struct core *core, const struct command_caller *caller, struct core_viewer *viewer);
+void core_viewer_init(const struct core *core, const struct command_caller *caller,
+                      struct core_viewer *viewer);
 
 /* One activity, its texts copied into `text`. */
 struct core_activity {
@@ -104,7 +111,8 @@ struct core_activity {
     uint8_t percent;
     uint64_t create_ms, update_ms, end_ms;
     uint64_t parent_job_id, retry_of_job_id;
-    struct bytes type, title, status_text, owner, creator, attributes, failure_code, failure_message;
+    struct bytes type, title, status_text, owner, creator, attributes, failure_code,
+        failure_message;
     struct command_groups groups;
     uint8_t text[12 * 1024];
 };
@@ -120,13 +128,15 @@ struct core_find_activities {
 };
 
 enum core_found {
-    CORE_FOUND = 1,     /* one item */
-    CORE_END = 0,       /* no more */
-    CORE_EXHAUSTED = 2  /* LIMIT_FIND_TOUCHED slots were looked at: continue with the position in a new page */
+    CORE_FOUND = 1, /* one item */
+    CORE_END = 0,   /* no more */
+    CORE_EXHAUSTED =
+        2 /* LIMIT_FIND_TOUCHED slots were looked at: continue with the position in a new page */
 };
 
-/* A walk over the visible activities in creation order. The walk is valid as long as nothing is applied. `position` is what
- * after_order of the next page must be, whatever the last outcome was. */
+/* A walk over the visible activities in creation order. The walk is valid as long as nothing is
+ * applied. `position` is what after_order of the next page must be, whatever the last outcome was.
+ */
 struct core_activity_walk {
     const struct core *core;
     const struct core_viewer *viewer;
@@ -145,7 +155,8 @@ struct core_activity_walk {
         uint32_t slot;
     } sorted[LIMIT_FIND_JOB_IDS];
 };
-void core_activity_walk_init(struct core_activity_walk *walk, const struct core *core, const struct core_viewer *viewer,
+void core_activity_walk_init(struct core_activity_walk *walk, const struct core *core,
+                             const struct core_viewer *viewer,
                              const struct core_find_activities *filter);
 enum core_found core_activity_next(struct core_activity_walk *walk, struct core_activity *activity);
 
@@ -154,20 +165,21 @@ bool core_get_activity(const struct core *core, const struct core_viewer *viewer
                        struct core_activity *activity);
 
 enum core_result_state { /* the values of activity.v1.ResultState */
-    RESULT_PENDING = 1,
-    RESULT_READY = 2,
-    RESULT_EMPTY = 3,
-    RESULT_EXPIRED = 4,
-    RESULT_UNKNOWN = 5
+                         RESULT_PENDING = 1,
+                         RESULT_READY = 2,
+                         RESULT_EMPTY = 3,
+                         RESULT_EXPIRED = 4,
+                         RESULT_UNKNOWN = 5
 };
 struct core_result {
     enum core_result_state state;
     uint8_t outcome; /* enum activity_state, ACTIVITY_NONE when unknown */
     uint32_t length; /* of the result, when READY */
 };
-/* Looks a result up, and copies it to `to` when READY and to != NULL (room for LIMIT_RESULT_BYTES). */
-void core_get_result(const struct core *core, const struct core_viewer *viewer, uint64_t job_id, struct core_result *result,
-                     uint8_t *to);
+/* Looks a result up, and copies it to `to` when READY and to != NULL (room for LIMIT_RESULT_BYTES).
+ */
+void core_get_result(const struct core *core, const struct core_viewer *viewer, uint64_t job_id,
+                     struct core_result *result, uint8_t *to);
 
 /* One changed document with the affected models that the viewer may see. */
 struct core_change {
@@ -191,29 +203,34 @@ struct core_change_walk {
     uint64_t position; /* as in core_activity_walk */
     uint32_t next;
 };
-void core_change_walk_init(struct core_change_walk *walk, const struct core *core, const struct core_viewer *viewer,
-                           enum core_change_view view, uint64_t after_order);
+void core_change_walk_init(struct core_change_walk *walk, const struct core *core,
+                           const struct core_viewer *viewer, enum core_change_view view,
+                           uint64_t after_order);
 enum core_found core_change_next(struct core_change_walk *walk, struct core_change *change);
 /* Since when the view is complete (a cap may have made older changes leave early). */
 uint64_t core_changes_complete_since_ms(const struct core *core, enum core_change_view view);
 
-/* Present users of the viewer's tenant, in no order that means something; `position` 0 at first. Returns false at the end. */
+/* Present users of the viewer's tenant, in no order that means something; `position` 0 at first.
+ * Returns false at the end. */
 struct core_user {
     struct bytes user;
     uint64_t last_seen_ms;
     uint8_t text[LIMIT_USER_LENGTH];
 };
-bool core_present_user_next(const struct core *core, const struct core_viewer *viewer, uint64_t *position,
-                            struct core_user *user);
+bool core_present_user_next(const struct core *core, const struct core_viewer *viewer,
+                            uint64_t *position, struct core_user *user);
 /* Whether a beat of this user should go into the next tick: none journaled within 30 s. */
 bool core_beat_due(const struct core *core, const struct core_viewer *viewer);
 
-/* A kept event by its sequence: kind and encoded body (copied to `to`, EVENT_BYTES_MAX). False: not in the window. */
-bool core_event_read(const struct core *core, uint64_t sequence, uint8_t *kind, uint8_t *to, uint32_t *length);
+/* A kept event by its sequence: kind and encoded body (copied to `to`, EVENT_BYTES_MAX). False: not
+ * in the window. */
+bool core_event_read(const struct core *core, uint64_t sequence, uint8_t *kind, uint8_t *to,
+                     uint32_t *length);
 
 /* ---- Snapshots ---- */
 
-/* Where a snapshot goes to or comes from. Returns 0 or negative to stop (a write error, too few bytes). */
+/* Where a snapshot goes to or comes from. Returns 0 or negative to stop (a write error, too few
+ * bytes). */
 struct core_stream {
     void *context;
     int (*write)(void *context, const void *bytes, size_t length);
@@ -221,19 +238,24 @@ struct core_stream {
 };
 
 /* Writes the canonical snapshot. Returns 0, or the stream's error. */
-__attribute__((warn_unused_result)) int core_snapshot_write(const struct core *core, const struct core_stream *stream);
+__attribute__((warn_unused_result)) int core_snapshot_write(const struct core *core,
+                                                            const struct core_stream *stream);
 
-/* Reads the limits that a snapshot needs as capacity, from its first bytes; the stream must then be opened anew. */
-__attribute__((warn_unused_result)) int core_snapshot_limits(const struct core_stream *stream, struct core_limits *limits);
+/* Reads the limits that a snapshot needs as capacity, from its first bytes; the stream must then be
+ * opened anew. */
+__attribute__((warn_unused_result)) int core_snapshot_limits(const struct core_stream *stream,
+                                                             struct core_limits *limits);
 
-/* Loads a snapshot into a fresh core (core_init) and verifies it. Returns 0, the stream's error, or CORE_MALFORMED /
- * CORE_TOO_LARGE. Damaged bytes never do more than that. */
-__attribute__((warn_unused_result)) int core_snapshot_read(struct core *core, const struct core_stream *stream);
+/* Loads a snapshot into a fresh core (core_init) and verifies it. Returns 0, the stream's error, or
+ * CORE_MALFORMED / CORE_TOO_LARGE. Damaged bytes never do more than that. */
+__attribute__((warn_unused_result)) int core_snapshot_read(struct core *core,
+                                                           const struct core_stream *stream);
 
 /* XXH3-64 over the canonical snapshot. */
 uint64_t core_state_hash(const struct core *core);
 
-/* Checks every invariant of the state: NULL, or what is wrong (static text). Slow: touches everything in use. */
+/* Checks every invariant of the state: NULL, or what is wrong (static text). Slow: touches
+ * everything in use. */
 const char *core_verify(const struct core *core);
 
 #endif

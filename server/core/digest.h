@@ -1,4 +1,5 @@
-/* The standing proof: a chained hash over every entry's effects, and a running one over snapshots. */
+/* The standing proof: a chained hash over every entry's effects, and a running one over snapshots.
+ */
 #ifndef ACTIVITYD_SERVER_CORE_DIGEST_H
 #define ACTIVITYD_SERVER_CORE_DIGEST_H
 

@@ -2,15 +2,17 @@
 
 #include "server/check.h"
 
-/* tenant + principal + user + groups + two models + document id, each with its length, times and flags */
+/* tenant + principal + user + groups + two models + document id, each with its length, times and
+ * flags */
 _Static_assert(16 + 3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_PRINCIPAL_LENGTH + LIMIT_USER_LENGTH + 1 +
-                       LIMIT_OBJECT_GROUPS * (LIMIT_GROUP_LENGTH + 2) + 2 * (LIMIT_MODEL_LENGTH + 2) +
-                       LIMIT_DOCUMENT_ID_LENGTH + 2 + 25 <=
+                       LIMIT_OBJECT_GROUPS * (LIMIT_GROUP_LENGTH + 2) +
+                       2 * (LIMIT_MODEL_LENGTH + 2) + LIMIT_DOCUMENT_ID_LENGTH + 2 + 25 <=
                    EVENT_CHANGED_BYTES_MAX,
                "an event about a change fits");
 _Static_assert(16 + 3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_PRINCIPAL_LENGTH + LIMIT_USER_LENGTH + 1 +
                        LIMIT_OBJECT_GROUPS * (LIMIT_GROUP_LENGTH + 2) + 10 + LIMIT_TYPE_LENGTH + 2 +
-                       LIMIT_STATUS_TEXT_LENGTH + 2 + LIMIT_FAILURE_CODE_LENGTH + 2 + LIMIT_FAILURE_MESSAGE_LENGTH + 2 <=
+                       LIMIT_STATUS_TEXT_LENGTH + 2 + LIMIT_FAILURE_CODE_LENGTH + 2 +
+                       LIMIT_FAILURE_MESSAGE_LENGTH + 2 <=
                    EVENT_ENDED_BYTES_MAX,
                "an event about an end fits");
 _Static_assert(16 + 3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_PRINCIPAL_LENGTH + LIMIT_USER_LENGTH + 1 +
@@ -18,10 +20,12 @@ _Static_assert(16 + 3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_PRINCIPAL_LENGTH + LIMIT
                        LIMIT_STATUS_TEXT_LENGTH + 2 + 2 + 2 <=
                    EVENT_COMPLETED_BYTES_MAX,
                "an event about a completed job fits");
-_Static_assert(EVENT_ENDED_BYTES_MAX + LIMIT_TITLE_LENGTH + LIMIT_ATTRIBUTES_BYTES + 32 <= EVENT_BYTES_MAX,
+_Static_assert(EVENT_ENDED_BYTES_MAX + LIMIT_TITLE_LENGTH + LIMIT_ATTRIBUTES_BYTES + 32 <=
+                   EVENT_BYTES_MAX,
                "an event about a new activity fits");
 
-bool effect_next(struct reader *from, struct effect *effect) {
+bool effect_next(struct reader *from, struct effect *effect)
+{
     if (from->at == from->end) {
         return false;
     }
@@ -35,20 +39,23 @@ bool effect_next(struct reader *from, struct effect *effect) {
     return true;
 }
 
-void reply_refusal_read(struct bytes body, struct reply_refusal *reply) {
+void reply_refusal_read(struct bytes body, struct reply_refusal *reply)
+{
     struct reader from = reader_of(body);
     reply->field = (enum effect_field)reader_u8(&from);
     reply->retry_after_ms = reader_u32(&from);
     CHECK(!from.failed);
 }
 
-void reply_create_read(struct bytes body, struct reply_create *reply) {
+void reply_create_read(struct bytes body, struct reply_create *reply)
+{
     struct reader from = reader_of(body);
     reply->job_id = reader_u64(&from);
     CHECK(!from.failed);
 }
 
-void reply_update_read(struct bytes body, struct reply_update *reply) {
+void reply_update_read(struct bytes body, struct reply_update *reply)
+{
     struct reader from = reader_of(body);
     reply->job_id = reader_u64(&from);
     reply->percent = reader_u8(&from);
@@ -56,7 +63,8 @@ void reply_update_read(struct bytes body, struct reply_update *reply) {
     CHECK(!from.failed);
 }
 
-void reply_batch_read(struct bytes body, struct reply_batch *reply) {
+void reply_batch_read(struct bytes body, struct reply_batch *reply)
+{
     struct reader from = reader_of(body);
     reply->count = reader_u32(&from);
     reply->ignored = reader_u32(&from);
@@ -66,20 +74,23 @@ void reply_batch_read(struct bytes body, struct reply_batch *reply) {
     CHECK(!from.failed);
 }
 
-void reply_destroy_read(struct bytes body, struct reply_destroy *reply) {
+void reply_destroy_read(struct bytes body, struct reply_destroy *reply)
+{
     struct reader from = reader_of(body);
     reply->disposition = reader_u8(&from);
     CHECK(!from.failed);
 }
 
-void reply_record_read(struct bytes body, struct reply_record *reply) {
+void reply_record_read(struct bytes body, struct reply_record *reply)
+{
     struct reader from = reader_of(body);
     reply->ticket = reader_u64(&from);
     reply->accept_ms = reader_u64(&from);
     CHECK(!from.failed);
 }
 
-void event_encode(const struct event *event, struct writer *to) {
+void event_encode(const struct event *event, struct writer *to)
+{
     writer_u64(to, event->sequence);
     writer_u64(to, event->time_ms);
     writer_text(to, event->tenant);
@@ -120,7 +131,8 @@ void event_encode(const struct event *event, struct writer *to) {
     }
 }
 
-static bool decode_own(struct reader *from, struct event *event) {
+static bool decode_own(struct reader *from, struct event *event)
+{
     switch (event->kind) {
     case EVENT_ACTIVITY_CREATED:
         event->created.job_id = reader_u64(from);
@@ -155,7 +167,8 @@ static bool decode_own(struct reader *from, struct event *event) {
     return false;
 }
 
-bool event_decode(uint8_t kind, struct bytes body, struct event *event) {
+bool event_decode(uint8_t kind, struct bytes body, struct event *event)
+{
     struct reader from = reader_of(body);
     memset(event, 0, sizeof *event);
     event->kind = (enum event_kind)kind;

@@ -1,8 +1,10 @@
-/* Effects: what applying an entry did, as one contiguous run of canonical bytes. The digest covers exactly these bytes, so
- * nothing goes in that differs between nodes (handles, pointers, progress, presence, padding).
+/* Effects: what applying an entry did, as one contiguous run of canonical bytes. The digest covers
+ * exactly these bytes, so nothing goes in that differs between nodes (handles, pointers, progress,
+ * presence, padding).
  *
- * In order of happening: the events of a command come before its reply; expiry's events come last. Each effect is a head of 8
- * bytes {u8 type, u8 kind, u8 code, u8 reason, u32 length} and `length` body bytes. */
+ * In order of happening: the events of a command come before its reply; expiry's events come last.
+ * Each effect is a head of 8 bytes {u8 type, u8 kind, u8 code, u8 reason, u32 length} and `length`
+ * body bytes. */
 #ifndef ACTIVITYD_SERVER_CORE_EFFECT_H
 #define ACTIVITYD_SERVER_CORE_EFFECT_H
 
@@ -42,7 +44,8 @@ enum disposition {
     DISPOSITION_CANCELLED = 6,
     DISPOSITION_KILLED = 7
 };
-_Static_assert((int)DISPOSITION_COMPLETED == (int)ACTIVITY_COMPLETED + 2 && (int)DISPOSITION_KILLED == (int)ACTIVITY_KILLED + 2,
+_Static_assert((int)DISPOSITION_COMPLETED == (int)ACTIVITY_COMPLETED + 2 &&
+                   (int)DISPOSITION_KILLED == (int)ACTIVITY_KILLED + 2,
                "an ended job's disposition is its state + 2");
 
 struct effect {
@@ -53,7 +56,8 @@ struct effect {
     struct bytes body;
 };
 
-/* Bodies of replies. A refusal (code != 0) of any kind: {u8 field, u32 retry_after_ms}, field = enum effect_field. */
+/* Bodies of replies. A refusal (code != 0) of any kind: {u8 field, u32 retry_after_ms}, field =
+ * enum effect_field. */
 enum effect_field {
     FIELD_NONE = 0,
     FIELD_PARENT_JOB_ID = 1,
@@ -73,7 +77,8 @@ struct reply_update { /* {u64 job_id, u8 percent, u8 disposition} */
     uint8_t percent;
     uint8_t disposition;
 };
-struct reply_batch { /* {u32 count, u32 ignored, u8 all_applied, percents[count], dispositions[count] unless all_applied} */
+struct reply_batch { /* {u32 count, u32 ignored, u8 all_applied, percents[count],
+                        dispositions[count] unless all_applied} */
     uint32_t count;
     uint32_t ignored;
     struct bytes percents;
@@ -87,9 +92,10 @@ struct reply_record { /* {u64 ticket, u64 accept_ms} */
     uint64_t accept_ms;
 };
 
-/* The body of every event: {u64 sequence, u64 time_ms, text tenant, text principal, text user, u8 group_count,
- * text groups[]} and the kind's own part. principal and user are creator and owner of an activity, recorder of a change;
- * together with tenant and groups they decide who may see the event. */
+/* The body of every event: {u64 sequence, u64 time_ms, text tenant, text principal, text user, u8
+ * group_count, text groups[]} and the kind's own part. principal and user are creator and owner of
+ * an activity, recorder of a change; together with tenant and groups they decide who may see the
+ * event. */
 struct event {
     enum event_kind kind;
     uint64_t sequence;
@@ -99,7 +105,8 @@ struct event {
     struct bytes user;
     struct command_groups groups;
     union {
-        struct { /* {u64 job_id, text type, text title, text attributes, u64 parent, u64 retry_of} */
+        struct { /* {u64 job_id, text type, text title, text attributes, u64 parent, u64 retry_of}
+                  */
             uint64_t job_id;
             struct bytes type;
             struct bytes title;
@@ -107,7 +114,8 @@ struct event {
             uint64_t parent_job_id;
             uint64_t retry_of_job_id;
         } created;
-        struct { /* {u64 job_id, text type, u8 state, u8 percent, text status_text, text failure_code, text failure_message} */
+        struct { /* {u64 job_id, text type, u8 state, u8 percent, text status_text, text
+                    failure_code, text failure_message} */
             uint64_t job_id;
             struct bytes type;
             uint8_t state;
@@ -116,7 +124,8 @@ struct event {
             struct bytes failure_code;
             struct bytes failure_message;
         } ended;
-        struct { /* {text model, text document_id, text affected_model, u8 deleted, u64 first_ms, u64 last_ms, u64 updated_ms} */
+        struct { /* {text model, text document_id, text affected_model, u8 deleted, u64 first_ms,
+                    u64 last_ms, u64 updated_ms} */
             struct bytes model;
             struct bytes document_id;
             struct bytes affected_model;
@@ -137,7 +146,8 @@ struct event {
 /* The same for a job that did not fail: what a batch can make 65,536 times. */
 #define EVENT_COMPLETED_BYTES_MAX 1792
 
-/* Walks effects. False at the end. The bytes come from the core itself: damage is a bug and aborts. */
+/* Walks effects. False at the end. The bytes come from the core itself: damage is a bug and aborts.
+ */
 bool effect_next(struct reader *from, struct effect *effect);
 
 void reply_refusal_read(struct bytes body, struct reply_refusal *reply);
@@ -147,8 +157,10 @@ void reply_batch_read(struct bytes body, struct reply_batch *reply);
 void reply_destroy_read(struct bytes body, struct reply_destroy *reply);
 void reply_record_read(struct bytes body, struct reply_record *reply);
 
-/* Event bodies, written by the core and read by wire/ and feed/. Decoding is total (they also come from a snapshot): false when malformed. */
+/* Event bodies, written by the core and read by wire/ and feed/. Decoding is total (they also come
+ * from a snapshot): false when malformed. */
 void event_encode(const struct event *event, struct writer *to);
-__attribute__((warn_unused_result)) bool event_decode(uint8_t kind, struct bytes body, struct event *event);
+__attribute__((warn_unused_result)) bool event_decode(uint8_t kind, struct bytes body,
+                                                      struct event *event);
 
 #endif

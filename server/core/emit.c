@@ -2,7 +2,8 @@
 #include "server/check.h"
 #include "server/core/state.h"
 
-static void emit(struct core *core, const struct effect *effect) {
+static void emit(struct core *core, const struct effect *effect)
+{
     struct writer *to = &core->effects;
     writer_u8(to, (uint8_t)effect->type);
     writer_u8(to, effect->kind);
@@ -13,11 +14,14 @@ static void emit(struct core *core, const struct effect *effect) {
     CHECK(!to->failed); /* the entry's commands were counted by command_effects_max */
 }
 
-void emit_reply(struct core *core, struct bytes body) {
-    emit(core, &(struct effect){.type = EFFECT_REPLY, .kind = (uint8_t)core->command.kind, .body = body});
+void emit_reply(struct core *core, struct bytes body)
+{
+    emit(core,
+         &(struct effect){.type = EFFECT_REPLY, .kind = (uint8_t)core->command.kind, .body = body});
 }
 
-void emit_refusal(struct core *core, const struct refusal_of *refusal) {
+void emit_refusal(struct core *core, const struct refusal_of *refusal)
+{
     uint8_t body[5];
     struct writer to = writer_of(body, sizeof body);
     writer_u8(&to, (uint8_t)refusal->field);
@@ -29,11 +33,14 @@ void emit_refusal(struct core *core, const struct refusal_of *refusal) {
                                 .body = bytes_of(body, sizeof body)});
 }
 
-void emit_exhausted(struct core *core, enum status_reason reason) {
-    emit_refusal(core, &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, reason, FIELD_NONE, RETRY_AFTER_MS});
+void emit_exhausted(struct core *core, enum status_reason reason)
+{
+    emit_refusal(
+        core, &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, reason, FIELD_NONE, RETRY_AFTER_MS});
 }
 
-void emit_event(struct core *core, struct event *event) {
+void emit_event(struct core *core, struct event *event)
+{
     uint8_t body[EVENT_BYTES_MAX];
     struct writer to = writer_of(body, sizeof body);
     event->sequence = core->feed.head_sequence + 1;
@@ -41,12 +48,15 @@ void emit_event(struct core *core, struct event *event) {
     event_encode(event, &to);
     CHECK(!to.failed);
     struct bytes encoded = bytes_of(body, to.wanted);
-    emit(core, &(struct effect){.type = EFFECT_EVENT, .kind = (uint8_t)event->kind, .body = encoded});
-    feed_window_append(&core->feed, &core->limits, core->time.service_ms, (uint8_t)event->kind, encoded);
+    emit(core,
+         &(struct effect){.type = EFFECT_EVENT, .kind = (uint8_t)event->kind, .body = encoded});
+    feed_window_append(&core->feed, &core->limits, core->time.service_ms, (uint8_t)event->kind,
+                       encoded);
 }
 
-void event_source_fill(const struct names *names, const struct event_source *source, struct event *event,
-                       struct event_texts *texts) {
+void event_source_fill(const struct names *names, const struct event_source *source,
+                       struct event *event, struct event_texts *texts)
+{
     uint8_t *at = texts->at;
     event->tenant = names_text(names, source->tenant, at);
     at += NAME_LENGTH_MAX;

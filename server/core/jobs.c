@@ -2,7 +2,9 @@
 
 #include "server/core/state.h"
 
-void viewer_of(const struct names *names, const struct command_caller *caller, bool with_groups, struct core_viewer *viewer) {
+void viewer_of(const struct names *names, const struct command_caller *caller, bool with_groups,
+               struct core_viewer *viewer)
+{
     *viewer = (struct core_viewer){
         .has_user = caller->user.length != 0,
         .admin = (caller->rights & RIGHT_ADMIN) != 0,
@@ -26,16 +28,20 @@ void viewer_of(const struct names *names, const struct command_caller *caller, b
     viewer->named_group_count = viewer->group_count;
 }
 
-void core_viewer_init(const struct core *core, const struct command_caller *caller, struct core_viewer *viewer) {
+void core_viewer_init(const struct core *core, const struct command_caller *caller,
+                      struct core_viewer *viewer)
+{
     viewer_of(&core->names, caller, true, viewer);
-    uint32_t everybody =
-        viewer->tenant == 0 ? 0 : names_lookup(&core->names, NAME_GROUP, viewer->tenant, bytes_of("*", 1));
+    uint32_t everybody = viewer->tenant == 0 ? 0
+                                             : names_lookup(&core->names, NAME_GROUP,
+                                                            viewer->tenant, bytes_of("*", 1));
     if (everybody != 0) {
         viewer->groups[viewer->group_count++] = everybody;
     }
 }
 
-bool job_changeable(const struct core_viewer *viewer, const struct job_rights *rights) {
+bool job_changeable(const struct core_viewer *viewer, const struct job_rights *rights)
+{
     if (viewer->tenant == 0 || rights->tenant != viewer->tenant) {
         return false;
     }
@@ -46,7 +52,8 @@ bool job_changeable(const struct core_viewer *viewer, const struct job_rights *r
                             : viewer->principal != 0 && rights->creator == viewer->principal;
 }
 
-bool job_visible(const struct core_viewer *viewer, const struct job_rights *rights) {
+bool job_visible(const struct core_viewer *viewer, const struct job_rights *rights)
+{
     if (viewer->tenant == 0 || rights->tenant != viewer->tenant) {
         return false;
     }
@@ -69,7 +76,8 @@ bool job_visible(const struct core_viewer *viewer, const struct job_rights *righ
     return false;
 }
 
-bool job_find(const struct core *core, uint64_t job_id, struct job_rights *rights) {
+bool job_find(const struct core *core, uint64_t job_id, struct job_rights *rights)
+{
     uint32_t slot = activities_find(&core->activities, job_id);
     if (slot != 0) {
         activities_rights(&core->activities, slot, rights);
@@ -88,12 +96,14 @@ bool job_find(const struct core *core, uint64_t job_id, struct job_rights *right
     return false;
 }
 
-bool job_may_be_named(const struct core *core, const struct core_viewer *viewer, uint64_t job_id) {
+bool job_may_be_named(const struct core *core, const struct core_viewer *viewer, uint64_t job_id)
+{
     struct job_rights rights;
     return job_id == 0 || (job_find(core, job_id, &rights) && job_changeable(viewer, &rights));
 }
 
-void job_rights_hold(struct names *names, const struct job_rights *rights) {
+void job_rights_hold(struct names *names, const struct job_rights *rights)
+{
     names_hold(names, rights->tenant);
     names_hold(names, rights->owner);
     names_hold(names, rights->creator);
@@ -102,7 +112,8 @@ void job_rights_hold(struct names *names, const struct job_rights *rights) {
     }
 }
 
-void job_rights_release(struct names *names, const struct job_rights *rights) {
+void job_rights_release(struct names *names, const struct job_rights *rights)
+{
     for (uint32_t i = 0; i < LIMIT_OBJECT_GROUPS; i++) {
         names_release(names, rights->groups[i]);
     }
@@ -111,10 +122,12 @@ void job_rights_release(struct names *names, const struct job_rights *rights) {
     names_release(names, rights->tenant);
 }
 
-bool job_rights_sound(const struct names *names, const struct job_rights *rights) {
+bool job_rights_sound(const struct names *names, const struct job_rights *rights)
+{
     uint32_t count = job_group_count(rights);
     for (uint32_t i = 0; i < LIMIT_OBJECT_GROUPS; i++) {
-        if (i < count ? !names_is(names, rights->groups[i], NAME_GROUP, rights->tenant) : rights->groups[i] != 0) {
+        if (i < count ? !names_is(names, rights->groups[i], NAME_GROUP, rights->tenant)
+                      : rights->groups[i] != 0) {
             return false;
         }
     }

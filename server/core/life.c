@@ -10,7 +10,8 @@
 
 /* ---- The end ---- */
 
-static void emit_ended(struct core *core, uint32_t slot) {
+static void emit_ended(struct core *core, uint32_t slot)
+{
     const struct activities *activities = &core->activities;
     const struct activity_hot *hot = activities_hot(activities, slot);
     const struct activity_cold *cold = activities_cold(activities, slot);
@@ -21,17 +22,17 @@ static void emit_ended(struct core *core, uint32_t slot) {
     struct job_rights rights;
     activities_rights(activities, slot, &rights);
     pool_get(&activities->texts, cold->status_text, cold->status_length, status);
-    pool_get(&activities->texts, cold->failure_text, (uint32_t)cold->failure_code_length + cold->failure_message_length,
-             failure);
-    struct event event = {
-        .kind = EVENT_ACTIVITY_ENDED,
-        .ended = {.job_id = activities_job_id(activities, slot),
-                  .type = names_text(&core->names, cold->type, type),
-                  .state = hot->state,
-                  .percent = hot->percent,
-                  .status_text = bytes_of(status, cold->status_length),
-                  .failure_code = bytes_of(failure, cold->failure_code_length),
-                  .failure_message = bytes_of(failure + cold->failure_code_length, cold->failure_message_length)}};
+    pool_get(&activities->texts, cold->failure_text,
+             (uint32_t)cold->failure_code_length + cold->failure_message_length, failure);
+    struct event event = {.kind = EVENT_ACTIVITY_ENDED,
+                          .ended = {.job_id = activities_job_id(activities, slot),
+                                    .type = names_text(&core->names, cold->type, type),
+                                    .state = hot->state,
+                                    .percent = hot->percent,
+                                    .status_text = bytes_of(status, cold->status_length),
+                                    .failure_code = bytes_of(failure, cold->failure_code_length),
+                                    .failure_message = bytes_of(failure + cold->failure_code_length,
+                                                                cold->failure_message_length)}};
     const struct event_source source = {.tenant = rights.tenant,
                                         .principal = rights.creator,
                                         .user = rights.owner,
@@ -41,7 +42,8 @@ static void emit_ended(struct core *core, uint32_t slot) {
     emit_event(core, &event);
 }
 
-void life_end(struct core *core, uint32_t slot, enum activity_state state, uint64_t mark) {
+void life_end(struct core *core, uint32_t slot, enum activity_state state, uint64_t mark)
+{
     struct activities *activities = &core->activities;
     struct activity_hot *hot = activities_hot(activities, slot);
     struct activity_cold *cold = activities_cold(activities, slot);
@@ -53,18 +55,20 @@ void life_end(struct core *core, uint32_t slot, enum activity_state state, uint6
     cold->end_service_ms = core->time.service_ms;
     cold->end_mark = mark;
     list_append(&activities->ended, &activities->cold, ACTIVITY_ENDED, slot);
-    list_append(&shares_of(&core->names, hot->tenant)->lists[SHARE_ACTIVITIES], &activities->cold, ACTIVITY_ENDED_OF_TENANT,
-                slot);
+    list_append(&shares_of(&core->names, hot->tenant)->lists[SHARE_ACTIVITIES], &activities->cold,
+                ACTIVITY_ENDED_OF_TENANT, slot);
     activities->running--;
     emit_ended(core, slot);
 }
 
-static void add_text(struct siphash *hash, struct bytes text) {
+static void add_text(struct siphash *hash, struct bytes text)
+{
     siphash_add(hash, &text.length, sizeof text.length);
     siphash_add(hash, text.at, text.length);
 }
 
-uint64_t life_mark(const struct core *core, const struct command_update *update) {
+uint64_t life_mark(const struct core *core, const struct command_update *update)
+{
     struct siphash hash;
     uint8_t head[2] = {update->percent, update->has_failure ? 1 : 0};
     siphash_init(&hash, core->names.key);
@@ -75,14 +79,16 @@ uint64_t life_mark(const struct core *core, const struct command_update *update)
     return siphash_finish(&hash) | 1; /* never "none" */
 }
 
-uint64_t life_mark_of_batch(const struct core *core) {
+uint64_t life_mark_of_batch(const struct core *core)
+{
     struct command_update update = {.has_percent = true, .percent = LIMIT_PERCENT_MAX};
     return life_mark(core, &update);
 }
 
 /* ---- Leaving ---- */
 
-static void leave(struct core *core, uint32_t slot) {
+static void leave(struct core *core, uint32_t slot)
+{
     struct activities *activities = &core->activities;
     const struct activity_hot *hot = activities_hot(activities, slot);
     uint32_t type = activities_cold(activities, slot)->type;
@@ -92,13 +98,15 @@ static void leave(struct core *core, uint32_t slot) {
                                   .had_result = (hot->flags & ACTIVITY_HAD_RESULT) != 0};
     activities_rights(activities, slot, &tombstone.rights);
     activities_remove(activities, &core->names, slot);
-    tombstones_add(&core->tombstones, &core->names, &core->limits, &tombstone); /* takes over the names */
+    tombstones_add(&core->tombstones, &core->names, &core->limits,
+                   &tombstone); /* takes over the names */
     names_release(&core->names, type);
 }
 
-bool life_drop_oldest_ended(struct core *core) {
-    uint32_t slot =
-        shares_oldest(&core->names, SHARE_ACTIVITIES, core->limits.activities_max, &core->activities.ended);
+bool life_drop_oldest_ended(struct core *core)
+{
+    uint32_t slot = shares_oldest(&core->names, SHARE_ACTIVITIES, core->limits.activities_max,
+                                  &core->activities.ended);
     if (slot == 0) {
         return false;
     }
@@ -107,8 +115,10 @@ bool life_drop_oldest_ended(struct core *core) {
 }
 
 /* The heaviest holder of text loses first here, whatever the count of activities. */
-static bool drop_for_text(struct core *core) {
-    uint32_t slot = shares_heaviest(&core->names, SHARE_TEXT, core->limits.activity_text_bytes / ACTIVITY_TEXT_BLOCK);
+static bool drop_for_text(struct core *core)
+{
+    uint32_t slot = shares_heaviest(&core->names, SHARE_TEXT,
+                                    core->limits.activity_text_bytes / ACTIVITY_TEXT_BLOCK);
     slot = slot == 0 ? 0 : shares_of(&core->names, slot)->lists[SHARE_ACTIVITIES].first;
     slot = slot != 0 ? slot : core->activities.ended.first;
     if (slot == 0) {
@@ -118,7 +128,8 @@ static bool drop_for_text(struct core *core) {
     return true;
 }
 
-bool life_text_room(struct core *core, uint32_t tenant, uint64_t blocks, uint64_t freed) {
+bool life_text_room(struct core *core, uint32_t tenant, uint64_t blocks, uint64_t freed)
+{
     if (blocks <= freed) {
         return true;
     }
@@ -134,7 +145,8 @@ bool life_text_room(struct core *core, uint32_t tenant, uint64_t blocks, uint64_
     }
 }
 
-uint32_t life_intern(struct core *core, enum name_kind kind, uint32_t tenant, struct bytes text) {
+uint32_t life_intern(struct core *core, enum name_kind kind, uint32_t tenant, struct bytes text)
+{
     for (uint32_t i = 0;; i++) {
         uint32_t name = names_intern(&core->names, &core->limits, kind, tenant, text);
         if (name != 0 || i == MAKE_ROOM_MOST ||
@@ -146,8 +158,10 @@ uint32_t life_intern(struct core *core, enum name_kind kind, uint32_t tenant, st
 
 /* ---- Expiry ---- */
 
-/* A timer that fires early, because there was a sign of life or a start since, goes where it belongs by now. */
-static void kill_silent(struct core *core) {
+/* A timer that fires early, because there was a sign of life or a start since, goes where it
+ * belongs by now. */
+static void kill_silent(struct core *core)
+{
     struct activities *activities = &core->activities;
     uint32_t kills = 0;
     for (uint32_t looked = 0; looked < TIMERS_MOST && kills < EXPIRE_MOST; looked++) {
@@ -166,20 +180,25 @@ static void kill_silent(struct core *core) {
     }
 }
 
-static bool ended_surplus(const struct core *core) {
-    return core->activities.ended.first != 0 && activities_count(&core->activities) > core->limits.activities_max;
+static bool ended_surplus(const struct core *core)
+{
+    return core->activities.ended.first != 0 &&
+           activities_count(&core->activities) > core->limits.activities_max;
 }
 
-static uint64_t ended_deadline(const struct core *core) {
+static uint64_t ended_deadline(const struct core *core)
+{
     uint32_t first = core->activities.ended.first;
     if (first == 0) {
         return UINT64_MAX;
     }
     return ended_surplus(core) ? 0
-                               : activities_cold(&core->activities, first)->end_service_ms + core->limits.ended_keep_ms;
+                               : activities_cold(&core->activities, first)->end_service_ms +
+                                     core->limits.ended_keep_ms;
 }
 
-static void expire_ended(struct core *core) {
+static void expire_ended(struct core *core)
+{
     for (uint32_t i = 0; i < EXPIRE_MOST && ended_deadline(core) <= core->time.service_ms; i++) {
         if (ended_surplus(core)) {
             (void)life_drop_oldest_ended(core);
@@ -189,11 +208,13 @@ static void expire_ended(struct core *core) {
     }
 }
 
-static bool tombstones_surplus(const struct core *core) {
+static bool tombstones_surplus(const struct core *core)
+{
     return core->tombstones.table.used > core->limits.tombstones_max;
 }
 
-void life_expire(struct core *core) {
+void life_expire(struct core *core)
+{
     uint64_t now = core->time.service_ms;
     kill_silent(core);
     flush_pending(core);
@@ -215,7 +236,8 @@ void life_expire(struct core *core) {
     feed_window_expire(&core->feed, &core->limits, now, &budget);
 }
 
-uint64_t core_next_deadline(const struct core *core) {
+uint64_t core_next_deadline(const struct core *core)
+{
     uint64_t deadlines[] = {
         wheel_deadline(&core->activities.wheel),
         ended_deadline(core),

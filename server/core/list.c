@@ -2,7 +2,8 @@
 
 #include "server/check.h"
 
-void list_append(struct list *list, struct table *table, size_t offset, uint32_t id) {
+void list_append(struct list *list, struct table *table, size_t offset, uint32_t id)
+{
     *list_links(table, offset, id) = (struct list_links){.previous = list->last, .next = 0};
     if (list->last != 0) {
         list_links(table, offset, list->last)->next = id;
@@ -13,7 +14,8 @@ void list_append(struct list *list, struct table *table, size_t offset, uint32_t
     list->count++;
 }
 
-void list_prepend(struct list *list, struct table *table, size_t offset, uint32_t id) {
+void list_prepend(struct list *list, struct table *table, size_t offset, uint32_t id)
+{
     *list_links(table, offset, id) = (struct list_links){.previous = 0, .next = list->first};
     if (list->first != 0) {
         list_links(table, offset, list->first)->previous = id;
@@ -24,7 +26,8 @@ void list_prepend(struct list *list, struct table *table, size_t offset, uint32_
     list->count++;
 }
 
-void list_remove(struct list *list, struct table *table, size_t offset, uint32_t id) {
+void list_remove(struct list *list, struct table *table, size_t offset, uint32_t id)
+{
     struct list_links *links = list_links(table, offset, id);
     CHECK(list->count != 0);
     if (links->previous != 0) {
@@ -43,11 +46,13 @@ void list_remove(struct list *list, struct table *table, size_t offset, uint32_t
     list->count--;
 }
 
-bool list_sound(const struct list *list, const struct table *table, size_t offset) {
+bool list_sound(const struct list *list, const struct table *table, size_t offset)
+{
     uint32_t previous = 0;
     uint32_t count = 0;
     for (uint32_t id = list->first; id != 0; id = list_next(table, offset, id)) {
-        if (!table_live(table, id) || list_links(table, offset, id)->previous != previous || ++count > list->count) {
+        if (!table_live(table, id) || list_links(table, offset, id)->previous != previous ||
+            ++count > list->count) {
             return false;
         }
         previous = id;

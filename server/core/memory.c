@@ -7,13 +7,16 @@ struct part {
 };
 #define PARTS 12u
 
-/* Lays everything out behind the core itself. With a region that only measures, `core` may be any room for it. */
-static void layout(struct core *core, struct region *region, const struct core_limits *capacity, struct part parts[PARTS]) {
+/* Lays everything out behind the core itself. With a region that only measures, `core` may be any
+ * room for it. */
+static void layout(struct core *core, struct region *region, const struct core_limits *capacity,
+                   struct part parts[PARTS])
+{
     uint32_t count = 0;
     size_t before = 0;
-#define PART(text, statement)                                                                                         \
-    statement;                                                                                                        \
-    parts[count++] = (struct part){text, region->used - before};                                                      \
+#define PART(text, statement)                                                                      \
+    statement;                                                                                     \
+    parts[count++] = (struct part){text, region->used - before};                                   \
     before = region->used
     PART("core", (void)region_take(region, 1, sizeof *core));
     PART("names", names_layout(&core->names, region, capacity));
@@ -27,11 +30,13 @@ static void layout(struct core *core, struct region *region, const struct core_l
     PART("pending changes", pending_layout(&core->pending, region, capacity));
     PART("feed window", feed_window_layout(&core->feed, region, capacity));
     PART("effects", core->effects_buffer = region_take(region, CORE_EFFECTS_MAX, 1);
-         core->columns = region_take(region, 2 * (size_t)LIMIT_BATCH_UPDATES + BATCH_REPLY_BYTES, 1));
+         core->columns =
+             region_take(region, 2 * (size_t)LIMIT_BATCH_UPDATES + BATCH_REPLY_BYTES, 1));
 #undef PART
 }
 
-size_t core_memory_bytes(const struct core_limits *capacity) {
+size_t core_memory_bytes(const struct core_limits *capacity)
+{
     struct core any;
     struct region region = {.base = NULL};
     struct part parts[PARTS];
@@ -39,8 +44,9 @@ size_t core_memory_bytes(const struct core_limits *capacity) {
     return region.used;
 }
 
-void core_memory_parts(const struct core_limits *capacity, void (*part)(void *context, const char *name, size_t bytes),
-                       void *context) {
+void core_memory_parts(const struct core_limits *capacity,
+                       void (*part)(void *context, const char *name, size_t bytes), void *context)
+{
     struct core any;
     struct region region = {.base = NULL};
     struct part parts[PARTS];
@@ -50,7 +56,8 @@ void core_memory_parts(const struct core_limits *capacity, void (*part)(void *co
     }
 }
 
-struct core *core_init(void *memory, const struct core_limits *capacity) {
+struct core *core_init(void *memory, const struct core_limits *capacity)
+{
     struct core *core = memory;
     struct region region = {.base = memory};
     struct part parts[PARTS];

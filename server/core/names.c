@@ -7,23 +7,27 @@
 
 #define TEXT_BLOCK 32u /* most names are shorter */
 
-void names_layout(struct names *names, struct region *region, const struct core_limits *capacity) {
+void names_layout(struct names *names, struct region *region, const struct core_limits *capacity)
+{
     *names = (struct names){.key = {0}};
     table_layout(&names->records, region, capacity->names_max, sizeof(struct name));
     pool_layout(&names->texts, region, capacity->names_bytes, TEXT_BLOCK);
     table_layout(&names->tenants, region, capacity->tenants_max, sizeof(struct tenant));
     hash_layout(&names->index, region, capacity->names_max);
     names->counted = region_take(region, (size_t)capacity->names_max + 1, sizeof *names->counted);
-    names->shares_counted =
-        region_take(region, ((size_t)capacity->tenants_max + 1) * NAME_SHARES, sizeof *names->shares_counted);
+    names->shares_counted = region_take(region, ((size_t)capacity->tenants_max + 1) * NAME_SHARES,
+                                        sizeof *names->shares_counted);
 }
 
-void names_set_key(struct names *names, const uint8_t key[16]) {
+void names_set_key(struct names *names, const uint8_t key[16])
+{
     CHECK(names->records.used == 0);
     memcpy(names->key, key, sizeof names->key);
 }
 
-static uint64_t hash_of(const struct names *names, enum name_kind kind, uint32_t tenant, struct bytes text) {
+static uint64_t hash_of(const struct names *names, enum name_kind kind, uint32_t tenant,
+                        struct bytes text)
+{
     struct siphash hash;
     uint64_t head = (uint64_t)kind << 32 | tenant;
     siphash_init(&hash, names->key);
@@ -32,8 +36,11 @@ static uint64_t hash_of(const struct names *names, enum name_kind kind, uint32_t
     return siphash_finish(&hash);
 }
 
-static uint32_t find(const struct names *names, uint64_t hash, enum name_kind kind, uint32_t tenant, struct bytes text) {
-    for (uint32_t id = hash_first(&names->index, hash); id != 0; id = hash_next(&names->index, id)) {
+static uint32_t find(const struct names *names, uint64_t hash, enum name_kind kind, uint32_t tenant,
+                     struct bytes text)
+{
+    for (uint32_t id = hash_first(&names->index, hash); id != 0;
+         id = hash_next(&names->index, id)) {
         const struct name *name = names_at(names, id);
         if (name->kind == kind && name->tenant == tenant && name->length == text.length &&
             pool_equal(&names->texts, name->text, text)) {
@@ -43,12 +50,15 @@ static uint32_t find(const struct names *names, uint64_t hash, enum name_kind ki
     return 0;
 }
 
-uint32_t names_lookup(const struct names *names, enum name_kind kind, uint32_t tenant, struct bytes text) {
+uint32_t names_lookup(const struct names *names, enum name_kind kind, uint32_t tenant,
+                      struct bytes text)
+{
     return find(names, hash_of(names, kind, tenant, text), kind, tenant, text);
 }
 
-static bool room(const struct names *names, const struct core_limits *limits, enum name_kind kind, uint32_t tenant,
-                 uint32_t length) {
+static bool room(const struct names *names, const struct core_limits *limits, enum name_kind kind,
+                 uint32_t tenant, uint32_t length)
+{
     if (kind == NAME_TENANT && names->tenants.used >= limits->tenants_max) {
         return false;
     }
@@ -56,8 +66,9 @@ static bool room(const struct names *names, const struct core_limits *limits, en
            pool_room(&names->texts, limits->names_bytes, pool_blocks(&names->texts, length));
 }
 
-uint32_t names_intern(struct names *names, const struct core_limits *limits, enum name_kind kind, uint32_t tenant,
-                      struct bytes text) {
+uint32_t names_intern(struct names *names, const struct core_limits *limits, enum name_kind kind,
+                      uint32_t tenant, struct bytes text)
+{
     CHECK(text.length >= 1 && text.length <= NAME_LENGTH_MAX);
     uint64_t hash = hash_of(names, kind, tenant, text);
     uint32_t id = find(names, hash, kind, tenant, text);
@@ -86,13 +97,15 @@ uint32_t names_intern(struct names *names, const struct core_limits *limits, enu
     return id;
 }
 
-void names_hold(struct names *names, uint32_t id) {
+void names_hold(struct names *names, uint32_t id)
+{
     if (id != 0) {
         names_at(names, id)->references++;
     }
 }
 
-void names_release(struct names *names, uint32_t id) {
+void names_release(struct names *names, uint32_t id)
+{
     if (id == 0) {
         return;
     }
@@ -102,7 +115,8 @@ void names_release(struct names *names, uint32_t id) {
         return;
     }
     uint8_t text[NAME_LENGTH_MAX];
-    hash_remove(&names->index, hash_of(names, name->kind, name->tenant, names_text(names, id, text)), id);
+    hash_remove(&names->index,
+                hash_of(names, name->kind, name->tenant, names_text(names, id, text)), id);
     pool_free(&names->texts, name->text);
     uint32_t tenant = name->tenant;
     if (name->kind == NAME_TENANT) {
@@ -118,7 +132,8 @@ void names_release(struct names *names, uint32_t id) {
     }
 }
 
-struct bytes names_text(const struct names *names, uint32_t id, uint8_t *to) {
+struct bytes names_text(const struct names *names, uint32_t id, uint8_t *to)
+{
     if (id == 0) {
         return (struct bytes){NULL, 0};
     }
@@ -127,7 +142,8 @@ struct bytes names_text(const struct names *names, uint32_t id, uint8_t *to) {
     return bytes_of(to, name->length);
 }
 
-void names_save(const struct names *names, struct stream_out *out) {
+void names_save(const struct names *names, struct stream_out *out)
+{
     table_save(&names->records, out);
     pool_save(&names->texts, out);
     table_save(&names->tenants, out);
@@ -136,15 +152,19 @@ void names_save(const struct names *names, struct stream_out *out) {
 }
 
 /* Everything that must hold before a name's text may be read. */
-static bool name_sound(struct names *names, const struct name *name) {
-    return name->kind > NAME_NONE && name->kind < NAME_KIND_END && name->length >= 1 && name->length <= NAME_LENGTH_MAX &&
-           name->references != 0 && pool_claim(&names->texts, name->text, name->length);
+static bool name_sound(struct names *names, const struct name *name)
+{
+    return name->kind > NAME_NONE && name->kind < NAME_KIND_END && name->length >= 1 &&
+           name->length <= NAME_LENGTH_MAX && name->references != 0 &&
+           pool_claim(&names->texts, name->text, name->length);
 }
 
-const char *names_verify(struct names *names) {
+const char *names_verify(struct names *names)
+{
     table_claim_begin(&names->texts.blocks);
     table_claim_begin(&names->tenants);
-    for (uint32_t id = table_next(&names->records, 0); id != 0; id = table_next(&names->records, id)) {
+    for (uint32_t id = table_next(&names->records, 0); id != 0;
+         id = table_next(&names->records, id)) {
         const struct name *name = names_at(names, id);
         if (!name_sound(names, name)) {
             return "a name has no sound text";
@@ -163,11 +183,13 @@ const char *names_verify(struct names *names) {
             return "the largest holder of a table is no tenant";
         }
     }
-    return table_claimed_all(&names->texts.blocks) && table_claimed_all(&names->tenants) ? NULL
-                                                                                         : "a name's memory is lost";
+    return table_claimed_all(&names->texts.blocks) && table_claimed_all(&names->tenants)
+               ? NULL
+               : "a name's memory is lost";
 }
 
-void names_load(struct names *names, struct stream_in *in) {
+void names_load(struct names *names, struct stream_in *in)
+{
     table_load(&names->records, in);
     pool_load(&names->texts, in);
     table_load(&names->tenants, in);
@@ -180,7 +202,8 @@ void names_load(struct names *names, struct stream_in *in) {
         stream_refuse(in, CORE_MALFORMED);
         return;
     }
-    for (uint32_t id = table_next(&names->records, 0); id != 0; id = table_next(&names->records, id)) {
+    for (uint32_t id = table_next(&names->records, 0); id != 0;
+         id = table_next(&names->records, id)) {
         const struct name *name = names_at(names, id);
         uint8_t text[NAME_LENGTH_MAX];
         uint64_t hash = hash_of(names, name->kind, name->tenant, names_text(names, id, text));
@@ -192,7 +215,8 @@ void names_load(struct names *names, struct stream_in *in) {
     }
 }
 
-bool names_is(const struct names *names, uint32_t id, enum name_kind kind, uint32_t tenant) {
+bool names_is(const struct names *names, uint32_t id, enum name_kind kind, uint32_t tenant)
+{
     return id != 0 && table_live(&names->records, id) && names_at(names, id)->kind == kind &&
            names_at(names, id)->tenant == tenant;
 }

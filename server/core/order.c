@@ -3,19 +3,25 @@
 #include "server/check.h"
 #include "server/core/hash.h"
 
-void order_layout(struct order *order, struct region *region, uint64_t capacity) {
+void order_layout(struct order *order, struct region *region, uint64_t capacity)
+{
     *order = (struct order){.salt = 0};
     table_layout(&order->nodes, region, capacity, sizeof(struct order_node));
 }
 
-static struct order_node *node_at(const struct order *order, uint32_t node) { return table_at(&order->nodes, node); }
+static struct order_node *node_at(const struct order *order, uint32_t node)
+{
+    return table_at(&order->nodes, node);
+}
 
 /* A bijection, so two numbers never have the same. */
-static uint64_t priority(const struct order *order, uint32_t node) {
+static uint64_t priority(const struct order *order, uint32_t node)
+{
     return hash_mix(node_at(order, node)->key ^ order->salt);
 }
 
-uint32_t order_append(struct order *order, struct order_tree *tree, uint64_t key, uint32_t item) {
+uint32_t order_append(struct order *order, struct order_tree *tree, uint64_t key, uint32_t item)
+{
     CHECK(tree->last == 0 || node_at(order, tree->last)->key < key);
     uint32_t id = table_take(&order->nodes);
     struct order_node *node = node_at(order, id);
@@ -43,14 +49,16 @@ uint32_t order_append(struct order *order, struct order_tree *tree, uint64_t key
     return id;
 }
 
-static uint32_t rightmost(const struct order *order, uint32_t node) {
+static uint32_t rightmost(const struct order *order, uint32_t node)
+{
     while (node_at(order, node)->right != 0) {
         node = node_at(order, node)->right;
     }
     return node;
 }
 
-void order_remove(struct order *order, struct order_tree *tree, uint32_t id) {
+void order_remove(struct order *order, struct order_tree *tree, uint32_t id)
+{
     struct order_node *node = node_at(order, id);
     CHECK(tree->count != 0);
     if (tree->last == id) { /* nothing stands to its right */
@@ -59,7 +67,8 @@ void order_remove(struct order *order, struct order_tree *tree, uint32_t id) {
     uint32_t parent = node->parent;
     uint32_t *link = &tree->root;
     if (parent != 0) {
-        link = node_at(order, parent)->left == id ? &node_at(order, parent)->left : &node_at(order, parent)->right;
+        link = node_at(order, parent)->left == id ? &node_at(order, parent)->left
+                                                  : &node_at(order, parent)->right;
     }
     CHECK(*link == id);
     uint32_t low = node->left;
@@ -81,7 +90,8 @@ void order_remove(struct order *order, struct order_tree *tree, uint32_t id) {
     tree->count--;
 }
 
-uint32_t order_after(const struct order *order, const struct order_tree *tree, uint64_t key) {
+uint32_t order_after(const struct order *order, const struct order_tree *tree, uint64_t key)
+{
     uint32_t found = 0;
     for (uint32_t at = tree->root; at != 0;) {
         const struct order_node *node = node_at(order, at);
@@ -95,7 +105,8 @@ uint32_t order_after(const struct order *order, const struct order_tree *tree, u
     return found;
 }
 
-uint32_t order_next(const struct order *order, uint32_t id) {
+uint32_t order_next(const struct order *order, uint32_t id)
+{
     uint32_t at = node_at(order, id)->right;
     if (at != 0) {
         while (node_at(order, at)->left != 0) {
@@ -112,18 +123,22 @@ uint32_t order_next(const struct order *order, uint32_t id) {
 }
 
 /* A child says who its parent is and has a lower priority. */
-static bool child_sound(const struct order *order, uint32_t parent, uint32_t child) {
-    return child == 0 || (table_live(&order->nodes, child) && node_at(order, child)->parent == parent &&
-                          priority(order, child) < priority(order, parent));
+static bool child_sound(const struct order *order, uint32_t parent, uint32_t child)
+{
+    return child == 0 ||
+           (table_live(&order->nodes, child) && node_at(order, child)->parent == parent &&
+            priority(order, child) < priority(order, parent));
 }
 
 /* The node after `id` in the order parents first; parents above `id` have been checked. */
-static uint32_t preorder_next(const struct order *order, uint32_t id) {
+static uint32_t preorder_next(const struct order *order, uint32_t id)
+{
     const struct order_node *node = node_at(order, id);
     if (node->left != 0 || node->right != 0) {
         return node->left != 0 ? node->left : node->right;
     }
-    for (uint32_t above = node->parent; above != 0; id = above, above = node_at(order, above)->parent) {
+    for (uint32_t above = node->parent; above != 0;
+         id = above, above = node_at(order, above)->parent) {
         const struct order_node *parent = node_at(order, above);
         if (parent->left == id && parent->right != 0) {
             return parent->right;
@@ -132,7 +147,8 @@ static uint32_t preorder_next(const struct order *order, uint32_t id) {
     return 0;
 }
 
-bool order_claim(struct order *order, const struct order_tree *tree) {
+bool order_claim(struct order *order, const struct order_tree *tree)
+{
     if (tree->root == 0) {
         return tree->last == 0 && tree->count == 0;
     }
@@ -142,7 +158,8 @@ bool order_claim(struct order *order, const struct order_tree *tree) {
     for (uint32_t at = tree->root; at != 0; at = preorder_next(order, at)) {
         const struct order_node *node = node_at(order, at);
         if (!table_claim(&order->nodes, at) || !child_sound(order, at, node->left) ||
-            !child_sound(order, at, node->right) || (node->left != 0 && node->left == node->right)) {
+            !child_sound(order, at, node->right) ||
+            (node->left != 0 && node->left == node->right)) {
             return false;
         }
     }

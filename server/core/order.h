@@ -1,8 +1,9 @@
-/* Ordered sets of items by a number that only grows: creation order, order of last change. Many small trees share one table of
- * nodes. A node is added at the end in constant time, leaves from anywhere, and a page continues behind any number, known or
- * gone, in logarithmic time.
+/* Ordered sets of items by a number that only grows: creation order, order of last change. Many
+ * small trees share one table of nodes. A node is added at the end in constant time, leaves from
+ * anywhere, and a page continues behind any number, known or gone, in logarithmic time.
  *
- * The trees are treaps: a node's priority is a keyed mix of its number, so the shape is a function of the numbers alone. */
+ * The trees are treaps: a node's priority is a keyed mix of its number, so the shape is a function
+ * of the numbers alone. */
 #ifndef ACTIVITYD_SERVER_CORE_ORDER_H
 #define ACTIVITYD_SERVER_CORE_ORDER_H
 
@@ -30,11 +31,13 @@ struct order {
 
 void order_layout(struct order *order, struct region *region, uint64_t capacity);
 
-static inline const struct order_node *order_node(const struct order *order, uint32_t node) {
+static inline const struct order_node *order_node(const struct order *order, uint32_t node)
+{
     return table_at(&order->nodes, node);
 }
 
-/* `key` above every key of the tree. There is room: the caller has looked at nodes.used. Returns the node. */
+/* `key` above every key of the tree. There is room: the caller has looked at nodes.used. Returns
+ * the node. */
 uint32_t order_append(struct order *order, struct order_tree *tree, uint64_t key, uint32_t item);
 
 void order_remove(struct order *order, struct order_tree *tree, uint32_t node);
@@ -45,8 +48,8 @@ uint32_t order_after(const struct order *order, const struct order_tree *tree, u
 /* The node that follows in its tree, 0 at the end. */
 uint32_t order_next(const struct order *order, uint32_t node);
 
-/* Claims the nodes of a tree (see table_claim) and checks it: false unless it is sound. Total on any bytes; afterwards the
- * tree can be walked, and the owner checks the items. */
+/* Claims the nodes of a tree (see table_claim) and checks it: false unless it is sound. Total on
+ * any bytes; afterwards the tree can be walked, and the owner checks the items. */
 bool order_claim(struct order *order, const struct order_tree *tree);
 
 #endif

@@ -1,5 +1,5 @@
-/* Bytes of any length in chains of blocks of one size: never fragments, and what is used is a counter. The owner keeps the
- * first block and the length. */
+/* Bytes of any length in chains of blocks of one size: never fragments, and what is used is a
+ * counter. The owner keeps the first block and the length. */
 #ifndef ACTIVITYD_SERVER_CORE_POOL_H
 #define ACTIVITYD_SERVER_CORE_POOL_H
 
@@ -14,14 +14,17 @@ struct pool {
 /* `bytes` are compared with whole blocks: what a limit of so many bytes admits. */
 void pool_layout(struct pool *pool, struct region *region, uint64_t bytes, size_t block_bytes);
 
-static inline uint32_t pool_blocks(const struct pool *pool, uint64_t length) {
+static inline uint32_t pool_blocks(const struct pool *pool, uint64_t length)
+{
     return (uint32_t)((length + pool->blocks.record_bytes - 1) / pool->blocks.record_bytes);
 }
-static inline uint64_t pool_used_bytes(const struct pool *pool) {
+static inline uint64_t pool_used_bytes(const struct pool *pool)
+{
     return (uint64_t)pool->blocks.used * pool->blocks.record_bytes;
 }
 /* Whether `blocks` more stay within `limit` bytes. */
-static inline bool pool_room(const struct pool *pool, uint64_t limit, uint64_t blocks) {
+static inline bool pool_room(const struct pool *pool, uint64_t limit, uint64_t blocks)
+{
     return pool_used_bytes(pool) + blocks * pool->blocks.record_bytes <= limit;
 }
 
@@ -33,7 +36,8 @@ void pool_free(struct pool *pool, uint32_t first);
 
 void pool_save(const struct pool *pool, struct stream_out *out);
 void pool_load(struct pool *pool, struct stream_in *in);
-/* Claims a chain (see table_claim): false unless it holds exactly `length` bytes in unclaimed blocks. Total. */
+/* Claims a chain (see table_claim): false unless it holds exactly `length` bytes in unclaimed
+ * blocks. Total. */
 bool pool_claim(struct pool *pool, uint32_t first, uint32_t length);
 
 #endif

@@ -4,25 +4,32 @@
 #include "server/core/stream.h"
 #include "server/core/time.h"
 
-#define ALL offsetof(struct present, all)
+#define ALL       offsetof(struct present, all)
 #define OF_TENANT offsetof(struct present, of_tenant)
 
-void presence_layout(struct presence *presence, struct region *region, const struct core_limits *capacity) {
+void presence_layout(struct presence *presence, struct region *region,
+                     const struct core_limits *capacity)
+{
     *presence = (struct presence){.all = {0}};
     table_layout(&presence->table, region, capacity->present_users_max, sizeof(struct present));
 }
 
-static void unlink_from(struct presence *presence, struct names *names, uint32_t id) {
+static void unlink_from(struct presence *presence, struct names *names, uint32_t id)
+{
     list_remove(&presence->all, &presence->table, ALL, id);
-    list_remove(&shares_of(names, presence_at(presence, id)->tenant)->lists[SHARE_PRESENT], &presence->table, OF_TENANT, id);
+    list_remove(&shares_of(names, presence_at(presence, id)->tenant)->lists[SHARE_PRESENT],
+                &presence->table, OF_TENANT, id);
 }
 
-static void link_to(struct presence *presence, struct names *names, uint32_t id) {
+static void link_to(struct presence *presence, struct names *names, uint32_t id)
+{
     list_append(&presence->all, &presence->table, ALL, id);
-    list_append(&shares_of(names, presence_at(presence, id)->tenant)->lists[SHARE_PRESENT], &presence->table, OF_TENANT, id);
+    list_append(&shares_of(names, presence_at(presence, id)->tenant)->lists[SHARE_PRESENT],
+                &presence->table, OF_TENANT, id);
 }
 
-static void drop(struct presence *presence, struct names *names, uint32_t id) {
+static void drop(struct presence *presence, struct names *names, uint32_t id)
+{
     struct present present = *presence_at(presence, id);
     unlink_from(presence, names, id);
     shares_sub(names, present.tenant, SHARE_PRESENT, 1);
@@ -32,8 +39,9 @@ static void drop(struct presence *presence, struct names *names, uint32_t id) {
 }
 
 /* The user's record, made when missing; 0 when there is no room for the name. */
-static uint32_t record_of(struct presence *presence, struct names *names, const struct core_limits *limits,
-                          struct bytes tenant, struct bytes user) {
+static uint32_t record_of(struct presence *presence, struct names *names,
+                          const struct core_limits *limits, struct bytes tenant, struct bytes user)
+{
     uint32_t tenant_name = names_intern(names, limits, NAME_TENANT, 0, tenant);
     if (tenant_name == 0) {
         return 0;
@@ -50,7 +58,8 @@ static uint32_t record_of(struct presence *presence, struct names *names, const 
         return id;
     }
     if (presence->table.used >= limits->present_users_max) {
-        drop(presence, names, shares_oldest(names, SHARE_PRESENT, limits->present_users_max, &presence->all));
+        drop(presence, names,
+             shares_oldest(names, SHARE_PRESENT, limits->present_users_max, &presence->all));
     }
     id = table_take(&presence->table);
     names_at(names, user_name)->beside = id;
@@ -61,7 +70,8 @@ static uint32_t record_of(struct presence *presence, struct names *names, const 
 }
 
 void presence_beat(struct presence *presence, struct names *names, const struct core_limits *limits,
-                   const struct core_time *time, struct bytes tenant, struct bytes user) {
+                   const struct core_time *time, struct bytes tenant, struct bytes user)
+{
     uint32_t id = record_of(presence, names, limits, tenant, user);
     if (id == 0) {
         return;
@@ -71,7 +81,8 @@ void presence_beat(struct presence *presence, struct names *names, const struct 
     link_to(presence, names, id);
 }
 
-uint64_t presence_deadline(const struct presence *presence, const struct core_limits *limits) {
+uint64_t presence_deadline(const struct presence *presence, const struct core_limits *limits)
+{
     if (presence->all.first == 0) {
         return UINT64_MAX;
     }
@@ -80,8 +91,9 @@ uint64_t presence_deadline(const struct presence *presence, const struct core_li
                : presence_at(presence, presence->all.first)->service_ms + limits->presence_keep_ms;
 }
 
-void presence_expire(struct presence *presence, struct names *names, const struct core_limits *limits, uint64_t service_ms,
-                     uint32_t *budget) {
+void presence_expire(struct presence *presence, struct names *names,
+                     const struct core_limits *limits, uint64_t service_ms, uint32_t *budget)
+{
     for (; *budget > 0 && presence_deadline(presence, limits) <= service_ms; --*budget) {
         drop(presence, names,
              presence->table.used > limits->present_users_max
@@ -90,31 +102,37 @@ void presence_expire(struct presence *presence, struct names *names, const struc
     }
 }
 
-void presence_save(const struct presence *presence, struct stream_out *out) {
+void presence_save(const struct presence *presence, struct stream_out *out)
+{
     stream_put(out, &presence->all, sizeof presence->all);
     table_save(&presence->table, out);
 }
 
-void presence_load(struct presence *presence, struct stream_in *in) {
+void presence_load(struct presence *presence, struct stream_in *in)
+{
     (void)stream_get(in, &presence->all, sizeof presence->all);
     table_load(&presence->table, in);
 }
 
-const char *presence_verify(const struct presence *presence, const struct names *names) {
-    if (!list_sound(&presence->all, &presence->table, ALL) || presence->all.count != presence->table.used) {
+const char *presence_verify(const struct presence *presence, const struct names *names)
+{
+    if (!list_sound(&presence->all, &presence->table, ALL) ||
+        presence->all.count != presence->table.used) {
         return "the present users' list is not sound";
     }
     uint64_t before = 0;
     for (uint32_t id = presence->all.first; id != 0; id = list_next(&presence->table, ALL, id)) {
         const struct present *present = presence_at(presence, id);
-        if (!names_is(names, present->tenant, NAME_TENANT, 0) || !names_is(names, present->user, NAME_USER, present->tenant) ||
+        if (!names_is(names, present->tenant, NAME_TENANT, 0) ||
+            !names_is(names, present->user, NAME_USER, present->tenant) ||
             names_at(names, present->user)->beside != id || present->service_ms < before) {
             return "a present user is not sound";
         }
         before = present->service_ms;
     }
     uint64_t users = 0;
-    for (uint32_t id = table_next(&names->records, 0); id != 0; id = table_next(&names->records, id)) {
+    for (uint32_t id = table_next(&names->records, 0); id != 0;
+         id = table_next(&names->records, id)) {
         users += names_at(names, id)->kind == NAME_USER && names_at(names, id)->beside != 0;
     }
     uint64_t of_tenants = 0;
@@ -131,5 +149,7 @@ const char *presence_verify(const struct presence *presence, const struct names 
         }
         of_tenants += list->count;
     }
-    return users == presence->table.used && of_tenants == presence->table.used ? NULL : "a present user is lost";
+    return users == presence->table.used && of_tenants == presence->table.used
+               ? NULL
+               : "a present user is lost";
 }

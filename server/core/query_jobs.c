@@ -3,7 +3,8 @@
 
 /* What the job's activity or tombstone says, when it is the viewer's to see. */
 static bool outcome_of(const struct core *core, const struct core_viewer *viewer, uint64_t job_id,
-                       struct core_result *result, bool *had_result) {
+                       struct core_result *result, bool *had_result)
+{
     struct job_rights rights;
     uint32_t slot = activities_find(&core->activities, job_id);
     if (slot != 0) {
@@ -22,13 +23,15 @@ static bool outcome_of(const struct core *core, const struct core_viewer *viewer
     return false;
 }
 
-void core_get_result(const struct core *core, const struct core_viewer *viewer, uint64_t job_id, struct core_result *result,
-                     uint8_t *to) {
+void core_get_result(const struct core *core, const struct core_viewer *viewer, uint64_t job_id,
+                     struct core_result *result, uint8_t *to)
+{
     *result = (struct core_result){.state = RESULT_UNKNOWN};
     uint32_t id = results_find(&core->results, job_id);
     if (id != 0 && job_visible(viewer, &results_at(&core->results, id)->rights)) {
         const struct result *kept = results_at(&core->results, id);
-        *result = (struct core_result){.state = RESULT_READY, .outcome = ACTIVITY_COMPLETED, .length = kept->length};
+        *result = (struct core_result){
+            .state = RESULT_READY, .outcome = ACTIVITY_COMPLETED, .length = kept->length};
         if (to != NULL) {
             pool_get(&core->results.bytes, kept->first, kept->length, to);
         }
@@ -47,13 +50,15 @@ void core_get_result(const struct core *core, const struct core_viewer *viewer, 
     *result = found;
 }
 
-bool core_present_user_next(const struct core *core, const struct core_viewer *viewer, uint64_t *position,
-                            struct core_user *user) {
+bool core_present_user_next(const struct core *core, const struct core_viewer *viewer,
+                            uint64_t *position, struct core_user *user)
+{
     const struct presence *presence = &core->presence;
     if (*position > presence->table.high || viewer->tenant == 0) {
         return false;
     }
-    for (uint32_t id = table_next(&presence->table, (uint32_t)*position); id != 0; id = table_next(&presence->table, id)) {
+    for (uint32_t id = table_next(&presence->table, (uint32_t)*position); id != 0;
+         id = table_next(&presence->table, id)) {
         const struct present *present = presence_at(presence, id);
         if (present->tenant == viewer->tenant) {
             *position = id;
@@ -65,10 +70,12 @@ bool core_present_user_next(const struct core *core, const struct core_viewer *v
     return false;
 }
 
-bool core_beat_due(const struct core *core, const struct core_viewer *viewer) {
+bool core_beat_due(const struct core *core, const struct core_viewer *viewer)
+{
     if (!viewer->has_user) {
         return false;
     }
     uint32_t id = viewer->user == 0 ? 0 : names_at(&core->names, viewer->user)->beside;
-    return id == 0 || core->time.service_ms - presence_at(&core->presence, id)->service_ms >= PRESENCE_BEAT_MS;
+    return id == 0 ||
+           core->time.service_ms - presence_at(&core->presence, id)->service_ms >= PRESENCE_BEAT_MS;
 }

@@ -1,5 +1,5 @@
-/* What each tenant holds in each table, so that a tenant that holds more than half of one loses its own oldest, or is refused,
- * before any other. */
+/* What each tenant holds in each table, so that a tenant that holds more than half of one loses its
+ * own oldest, or is refused, before any other. */
 #ifndef ACTIVITYD_SERVER_CORE_SHARES_H
 #define ACTIVITYD_SERVER_CORE_SHARES_H
 
@@ -34,15 +34,19 @@ struct tenant {
     struct order_tree changes[2];   /* documents by last update, per enum core_change_view */
 };
 
-static inline struct tenant *shares_of(const struct names *names, uint32_t tenant) {
+static inline struct tenant *shares_of(const struct names *names, uint32_t tenant)
+{
     return table_at(&names->tenants, names_at(names, tenant)->beside);
 }
 
-static inline uint64_t shares_held(const struct names *names, uint32_t tenant, enum share share) {
+static inline uint64_t shares_held(const struct names *names, uint32_t tenant, enum share share)
+{
     return shares_of(names, tenant)->held[share];
 }
 
-static inline void shares_add(struct names *names, uint32_t tenant, enum share share, uint64_t count) {
+static inline void shares_add(struct names *names, uint32_t tenant, enum share share,
+                              uint64_t count)
+{
     uint64_t held = shares_of(names, tenant)->held[share] += count;
     uint32_t largest = names->largest[share];
     if (largest == 0 || shares_held(names, largest, share) <= held) {
@@ -50,34 +54,45 @@ static inline void shares_add(struct names *names, uint32_t tenant, enum share s
     }
 }
 
-static inline void shares_sub(struct names *names, uint32_t tenant, enum share share, uint64_t count) {
+static inline void shares_sub(struct names *names, uint32_t tenant, enum share share,
+                              uint64_t count)
+{
     CHECK(shares_of(names, tenant)->held[share] >= count);
     shares_of(names, tenant)->held[share] -= count;
 }
 
 /* Whether the tenant holds more than half of what `limit` admits: it loses its own oldest first. */
-static inline bool shares_heavy(const struct names *names, uint32_t tenant, enum share share, uint64_t limit) {
+static inline bool shares_heavy(const struct names *names, uint32_t tenant, enum share share,
+                                uint64_t limit)
+{
     return shares_held(names, tenant, share) > limit / 2;
 }
 
-/* The tenant that holds more than half of what `limit` admits, 0 when none does. Only one can; it became the largest when it
- * got the last of what it has, and no other can have overtaken it since. */
-static inline uint32_t shares_heaviest(const struct names *names, enum share share, uint64_t limit) {
+/* The tenant that holds more than half of what `limit` admits, 0 when none does. Only one can; it
+ * became the largest when it got the last of what it has, and no other can have overtaken it since.
+ */
+static inline uint32_t shares_heaviest(const struct names *names, enum share share, uint64_t limit)
+{
     uint32_t largest = names->largest[share];
     return largest != 0 && shares_heavy(names, largest, share, limit) ? largest : 0;
 }
 
-/* The oldest item of a kind that has to leave first: the heaviest tenant's, else of all. Each share's list is by age. */
-static inline uint32_t shares_oldest(const struct names *names, enum share share, uint64_t limit, const struct list *all) {
+/* The oldest item of a kind that has to leave first: the heaviest tenant's, else of all. Each
+ * share's list is by age. */
+static inline uint32_t shares_oldest(const struct names *names, enum share share, uint64_t limit,
+                                     const struct list *all)
+{
     uint32_t heavy = shares_heaviest(names, share, limit);
     uint32_t own = heavy == 0 ? 0 : shares_of(names, heavy)->lists[share].first;
     return own != 0 ? own : all->first;
 }
 
-/* Whether `more` for this tenant must be refused: there is no room, or the tenant holds more than half and would take of the
- * last sixteenth, which is kept for the others when there are any. `used` and `limit` are in the share's unit. */
-static inline bool shares_refuse(const struct names *names, uint32_t tenant, enum share share, uint64_t used, uint64_t more,
-                                 uint64_t limit) {
+/* Whether `more` for this tenant must be refused: there is no room, or the tenant holds more than
+ * half and would take of the last sixteenth, which is kept for the others when there are any.
+ * `used` and `limit` are in the share's unit. */
+static inline bool shares_refuse(const struct names *names, uint32_t tenant, enum share share,
+                                 uint64_t used, uint64_t more, uint64_t limit)
+{
     if (used + more > limit) {
         return true;
     }

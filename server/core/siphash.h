@@ -1,5 +1,6 @@
-/* SipHash-2-4 with 64 and 128 bits, after Aumasson and Bernstein, https://www.aumasson.jp/siphash/siphash.pdf: a keyed hash,
- * so that foreign bytes cannot be chosen to collide. */
+/* SipHash-2-4 with 64 and 128 bits, after Aumasson and Bernstein,
+ * https://www.aumasson.jp/siphash/siphash.pdf: a keyed hash, so that foreign bytes cannot be chosen
+ * to collide. */
 #ifndef ACTIVITYD_SERVER_CORE_SIPHASH_H
 #define ACTIVITYD_SERVER_CORE_SIPHASH_H
 

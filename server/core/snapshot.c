@@ -1,6 +1,7 @@
-/* The canonical snapshot: a head that says what capacity it needs, the tables as they lie in memory up to the highest record
- * ever used, and the hash over all of it. Indexes by hash are built anew; everything else is checked record by record before it
- * is used, so that damaged or hostile bytes end in an error. */
+/* The canonical snapshot: a head that says what capacity it needs, the tables as they lie in memory
+ * up to the highest record ever used, and the hash over all of it. Indexes by hash are built anew;
+ * everything else is checked record by record before it is used, so that damaged or hostile bytes
+ * end in an error. */
 #include "server/core/life.h"
 #include "server/core/stream.h"
 
@@ -12,7 +13,8 @@ struct snapshot_head {
     struct core_limits peak;
 };
 
-static void put_all(const struct core *core, struct stream_out *out) {
+static void put_all(const struct core *core, struct stream_out *out)
+{
     struct snapshot_head head = {SNAPSHOT_MAGIC, CORE_LIMIT_COUNT, core->peak};
     struct core_scalars scalars = {.limits = core->limits,
                                    .limits_given = core->limits_given,
@@ -35,7 +37,8 @@ static void put_all(const struct core *core, struct stream_out *out) {
     feed_window_save(&core->feed, out);
 }
 
-int core_snapshot_write(const struct core *core, const struct core_stream *stream) {
+int core_snapshot_write(const struct core *core, const struct core_stream *stream)
+{
     struct digest_stream hash;
     struct stream_out out = {.to = stream, .hash = &hash};
     digest_stream_init(&hash);
@@ -44,7 +47,8 @@ int core_snapshot_write(const struct core *core, const struct core_stream *strea
     return out.error != 0 ? out.error : stream->write(stream->context, &value, sizeof value);
 }
 
-uint64_t core_state_hash(const struct core *core) {
+uint64_t core_state_hash(const struct core *core)
+{
     struct digest_stream hash;
     struct stream_out out = {.to = NULL, .hash = &hash};
     digest_stream_init(&hash);
@@ -52,14 +56,17 @@ uint64_t core_state_hash(const struct core *core) {
     return digest_stream_value(&hash);
 }
 
-static void get_head(struct stream_in *in, struct snapshot_head *head) {
-    if (stream_get(in, head, sizeof *head) && (head->magic != SNAPSHOT_MAGIC || head->limit_count != CORE_LIMIT_COUNT ||
-                                               core_limits_check_each(&head->peak) != NULL)) {
+static void get_head(struct stream_in *in, struct snapshot_head *head)
+{
+    if (stream_get(in, head, sizeof *head) &&
+        (head->magic != SNAPSHOT_MAGIC || head->limit_count != CORE_LIMIT_COUNT ||
+         core_limits_check_each(&head->peak) != NULL)) {
         stream_refuse(in, CORE_MALFORMED);
     }
 }
 
-int core_snapshot_limits(const struct core_stream *stream, struct core_limits *limits) {
+int core_snapshot_limits(const struct core_stream *stream, struct core_limits *limits)
+{
     struct digest_stream hash;
     struct stream_in in = {.from = stream, .hash = &hash};
     struct snapshot_head head;
@@ -69,7 +76,8 @@ int core_snapshot_limits(const struct core_stream *stream, struct core_limits *l
     return in.error;
 }
 
-static bool covers(const struct core_limits *larger, const struct core_limits *smaller) {
+static bool covers(const struct core_limits *larger, const struct core_limits *smaller)
+{
     for (uint32_t i = 0; i < CORE_LIMIT_COUNT; i++) {
         if (larger->values[i] < smaller->values[i]) {
             return false;
@@ -78,7 +86,8 @@ static bool covers(const struct core_limits *larger, const struct core_limits *s
     return true;
 }
 
-static void get_scalars(struct core *core, struct stream_in *in) {
+static void get_scalars(struct core *core, struct stream_in *in)
+{
     struct snapshot_head head;
     struct core_scalars scalars;
     get_head(in, &head);
@@ -89,8 +98,9 @@ static void get_scalars(struct core *core, struct stream_in *in) {
         stream_refuse(in, CORE_TOO_LARGE);
         return;
     }
-    if (core_limits_check(&scalars.limits) != NULL || !covers(&head.peak, &scalars.limits) || scalars.version == 0 ||
-        scalars.version > CORE_VERSION || scalars.limits_given > 1 || !time_sound(&scalars.time)) {
+    if (core_limits_check(&scalars.limits) != NULL || !covers(&head.peak, &scalars.limits) ||
+        scalars.version == 0 || scalars.version > CORE_VERSION || scalars.limits_given > 1 ||
+        !time_sound(&scalars.time)) {
         stream_refuse(in, CORE_MALFORMED);
         return;
     }
@@ -104,7 +114,8 @@ static void get_scalars(struct core *core, struct stream_in *in) {
     memcpy(core->digests, scalars.digests, sizeof core->digests);
 }
 
-static void get_all(struct core *core, struct stream_in *in) {
+static void get_all(struct core *core, struct stream_in *in)
+{
     get_scalars(core, in);
     names_load(&core->names, in);
     activities_load(&core->activities, in);
@@ -118,7 +129,8 @@ static void get_all(struct core *core, struct stream_in *in) {
     feed_window_load(&core->feed, in);
 }
 
-int core_snapshot_read(struct core *core, const struct core_stream *stream) {
+int core_snapshot_read(struct core *core, const struct core_stream *stream)
+{
     struct digest_stream hash;
     struct stream_in in = {.from = stream, .hash = &hash};
     digest_stream_init(&hash);

@@ -1,4 +1,5 @@
-/* All of the core's state in one structure, and how applying commands speaks: replies, refusals, events. */
+/* All of the core's state in one structure, and how applying commands speaks: replies, refusals,
+ * events. */
 #ifndef ACTIVITYD_SERVER_CORE_STATE_H
 #define ACTIVITYD_SERVER_CORE_STATE_H
 
@@ -19,7 +20,8 @@
 #define CORE_DIGESTS 64u
 /* Advice for who is refused because a table is full. */
 #define RETRY_AFTER_MS 1000u
-/* What one entry's expiry may do of each kind, so that none becomes long; the rest follows in the next. */
+/* What one entry's expiry may do of each kind, so that none becomes long; the rest follows in the
+ * next. */
 #define EXPIRE_MOST 4096u
 
 /* The longest body of a reply: to a batch. */
@@ -51,7 +53,8 @@ struct core {
     struct command command; /* the one being applied */
     struct writer effects;
     uint8_t *effects_buffer;
-    uint8_t *columns; /* a batch's percents and dispositions until its events are out, and its reply */
+    uint8_t
+        *columns; /* a batch's percents and dispositions until its events are out, and its reply */
     enum core_outcome error; /* found while applying */
 };
 
@@ -81,8 +84,8 @@ struct event_source {
     uint32_t group_count;
     const uint32_t *groups;
 };
-void event_source_fill(const struct names *names, const struct event_source *source, struct event *event,
-                       struct event_texts *texts);
+void event_source_fill(const struct names *names, const struct event_source *source,
+                       struct event *event, struct event_texts *texts);
 
 /* The state that is in no module's own hands, in one piece for snapshots. */
 struct core_scalars {
@@ -106,7 +109,8 @@ void apply_batch(struct core *core, const struct command *command);
 void apply_destroy(struct core *core, const struct command *command);
 void apply_record(struct core *core, const struct command *command);
 
-/* What becomes due of the changes that wait for the index: within one entry. Defined beside apply_record. */
+/* What becomes due of the changes that wait for the index: within one entry. Defined beside
+ * apply_record. */
 void flush_pending(struct core *core);
 
 #endif

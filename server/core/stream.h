@@ -1,5 +1,5 @@
-/* The two directions of a snapshot, with the error remembered: after the first one nothing more happens, so that callers stay
- * straight and look once at the end. */
+/* The two directions of a snapshot, with the error remembered: after the first one nothing more
+ * happens, so that callers stay straight and look once at the end. */
 #ifndef ACTIVITYD_SERVER_CORE_STREAM_H
 #define ACTIVITYD_SERVER_CORE_STREAM_H
 
@@ -12,7 +12,8 @@ struct stream_out {
     int error;
 };
 
-static inline void stream_put(struct stream_out *out, const void *from, size_t length) {
+static inline void stream_put(struct stream_out *out, const void *from, size_t length)
+{
     if (length == 0 || out->error != 0) {
         return;
     }
@@ -22,7 +23,10 @@ static inline void stream_put(struct stream_out *out, const void *from, size_t l
     }
 }
 
-static inline void stream_put_u64(struct stream_out *out, uint64_t value) { stream_put(out, &value, sizeof value); }
+static inline void stream_put_u64(struct stream_out *out, uint64_t value)
+{
+    stream_put(out, &value, sizeof value);
+}
 
 struct stream_in {
     const struct core_stream *from;
@@ -31,7 +35,8 @@ struct stream_in {
 };
 
 /* False when there is an error; `to` is then zeroed. */
-static inline bool stream_get(struct stream_in *in, void *to, size_t length) {
+static inline bool stream_get(struct stream_in *in, void *to, size_t length)
+{
     if (length == 0) {
         return in->error == 0;
     }
@@ -46,21 +51,24 @@ static inline bool stream_get(struct stream_in *in, void *to, size_t length) {
     return true;
 }
 
-static inline uint64_t stream_get_u64(struct stream_in *in) {
+static inline uint64_t stream_get_u64(struct stream_in *in)
+{
     uint64_t value;
     (void)stream_get(in, &value, sizeof value);
     return value;
 }
 
 /* Remembers that what was read cannot be. */
-static inline void stream_refuse(struct stream_in *in, int error) {
+static inline void stream_refuse(struct stream_in *in, int error)
+{
     if (in->error == 0) {
         in->error = error;
     }
 }
 
 /* A count or place that must not lie above what fits here. */
-static inline uint32_t stream_get_count(struct stream_in *in, uint64_t most) {
+static inline uint32_t stream_get_count(struct stream_in *in, uint64_t most)
+{
     uint64_t value = stream_get_u64(in);
     if (value > most) {
         stream_refuse(in, CORE_TOO_LARGE);

@@ -1,7 +1,8 @@
 #include "server/core/time.h"
 
 /* What of a clock is believed. */
-static uint64_t believed(struct core_time *time, const struct entry_head *head, uint64_t clock) {
+static uint64_t believed(struct core_time *time, const struct entry_head *head, uint64_t clock)
+{
     uint64_t expected = time->clock_ms + head->elapsed_ms;
     if ((head->flags & (ENTRY_JUMP | ENTRY_RESUME)) != 0 || time->clock_ms == 0) {
         time->lead_ms = 0; /* after a stall the clock has every reason to be elsewhere */
@@ -19,7 +20,8 @@ static uint64_t believed(struct core_time *time, const struct entry_head *head, 
     return clock > time->lead_ms ? clock - time->lead_ms : 0;
 }
 
-void time_advance(struct core_time *time, const struct entry_head *head) {
+void time_advance(struct core_time *time, const struct entry_head *head)
+{
     uint64_t clock = head->clock_ms < TIME_CLOCK_MAX_MS ? head->clock_ms : TIME_CLOCK_MAX_MS;
     time->service_ms += head->elapsed_ms;
     if ((head->flags & ENTRY_RESUME) != 0) {

@@ -24,21 +24,25 @@ struct tombstones {
     struct list all;
 };
 
-void tombstones_layout(struct tombstones *tombstones, struct region *region, const struct core_limits *capacity);
+void tombstones_layout(struct tombstones *tombstones, struct region *region,
+                       const struct core_limits *capacity);
 
-static inline struct tombstone *tombstones_at(const struct tombstones *tombstones, uint32_t id) {
+static inline struct tombstone *tombstones_at(const struct tombstones *tombstones, uint32_t id)
+{
     return table_at(&tombstones->table, id);
 }
 
 /* 0 when nothing is remembered of the job. */
 uint32_t tombstones_find(const struct tombstones *tombstones, uint64_t job_id);
 
-/* Remembers a job; the oldest leaves when there are too many. The references of its rights become the tombstone's. */
-void tombstones_add(struct tombstones *tombstones, struct names *names, const struct core_limits *limits,
-                    const struct tombstone *tombstone);
+/* Remembers a job; the oldest leaves when there are too many. The references of its rights become
+ * the tombstone's. */
+void tombstones_add(struct tombstones *tombstones, struct names *names,
+                    const struct core_limits *limits, const struct tombstone *tombstone);
 
 /* Lets the oldest go. False: there is none. */
-bool tombstones_drop_oldest(struct tombstones *tombstones, struct names *names, const struct core_limits *limits);
+bool tombstones_drop_oldest(struct tombstones *tombstones, struct names *names,
+                            const struct core_limits *limits);
 
 void tombstones_save(const struct tombstones *tombstones, struct stream_out *out);
 void tombstones_load(struct tombstones *tombstones, struct stream_in *in);

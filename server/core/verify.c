@@ -1,16 +1,18 @@
-/* Every invariant of the state: each module's own, and what spans modules: that every reference to a name is counted, and
- * every tenant's share. Total on any bytes that were loaded. */
+/* Every invariant of the state: each module's own, and what spans modules: that every reference to
+ * a name is counted, and every tenant's share. Total on any bytes that were loaded. */
 #include "server/core/life.h"
 
 /* ---- Recounting, into scratch beside the names ---- */
 
-static void refer(const struct names *names, uint32_t name) {
+static void refer(const struct names *names, uint32_t name)
+{
     if (name != 0) {
         names->counted[name]++;
     }
 }
 
-static void refer_rights(const struct names *names, const struct job_rights *rights) {
+static void refer_rights(const struct names *names, const struct job_rights *rights)
+{
     refer(names, rights->tenant);
     refer(names, rights->owner);
     refer(names, rights->creator);
@@ -19,14 +21,18 @@ static void refer_rights(const struct names *names, const struct job_rights *rig
     }
 }
 
-static void share(const struct names *names, uint32_t tenant, enum share share, uint64_t count) {
+static void share(const struct names *names, uint32_t tenant, enum share share, uint64_t count)
+{
     names->shares_counted[(size_t)names_at(names, tenant)->beside * NAME_SHARES + share] += count;
 }
 
-static void count_names(const struct names *names) {
+static void count_names(const struct names *names)
+{
     memset(names->counted, 0, ((size_t)names->records.high + 1) * sizeof *names->counted);
-    memset(names->shares_counted, 0, ((size_t)names->tenants.high + 1) * NAME_SHARES * sizeof *names->shares_counted);
-    for (uint32_t id = table_next(&names->records, 0); id != 0; id = table_next(&names->records, id)) {
+    memset(names->shares_counted, 0,
+           ((size_t)names->tenants.high + 1) * NAME_SHARES * sizeof *names->shares_counted);
+    for (uint32_t id = table_next(&names->records, 0); id != 0;
+         id = table_next(&names->records, id)) {
         uint32_t tenant = names_at(names, id)->tenant;
         if (tenant != 0) {
             refer(names, tenant);
@@ -35,8 +41,10 @@ static void count_names(const struct names *names) {
     }
 }
 
-static void count_activities(const struct activities *activities, const struct names *names) {
-    for (uint32_t slot = table_next(&activities->hot, 0); slot != 0; slot = table_next(&activities->hot, slot)) {
+static void count_activities(const struct activities *activities, const struct names *names)
+{
+    for (uint32_t slot = table_next(&activities->hot, 0); slot != 0;
+         slot = table_next(&activities->hot, slot)) {
         const struct activity_cold *cold = activities_cold(activities, slot);
         struct job_rights rights;
         if (activities_hot(activities, slot)->state == ACTIVITY_RETIRED) {
@@ -47,20 +55,24 @@ static void count_activities(const struct activities *activities, const struct n
         refer(names, cold->type);
         share(names, rights.tenant, SHARE_ACTIVITIES, 1);
         share(names, rights.tenant, SHARE_TEXT,
-              activities_text_blocks(activities, (uint32_t)cold->title_length + cold->attributes_length) +
+              activities_text_blocks(activities,
+                                     (uint32_t)cold->title_length + cold->attributes_length) +
                   activities_text_blocks(activities, cold->status_length) +
-                  activities_text_blocks(activities, (uint32_t)cold->failure_code_length + cold->failure_message_length));
+                  activities_text_blocks(activities, (uint32_t)cold->failure_code_length +
+                                                         cold->failure_message_length));
     }
 }
 
-static void count_jobs(const struct core *core) {
+static void count_jobs(const struct core *core)
+{
     const struct names *names = &core->names;
     const struct table *table = &core->results.table;
     for (uint32_t id = table_next(table, 0); id != 0; id = table_next(table, id)) {
         const struct result *result = results_at(&core->results, id);
         refer_rights(names, &result->rights);
         share(names, result->rights.tenant, SHARE_RESULTS, 1);
-        share(names, result->rights.tenant, SHARE_RESULT_BLOCKS, pool_blocks(&core->results.bytes, result->length));
+        share(names, result->rights.tenant, SHARE_RESULT_BLOCKS,
+              pool_blocks(&core->results.bytes, result->length));
     }
     table = &core->tombstones.table;
     for (uint32_t id = table_next(table, 0); id != 0; id = table_next(table, id)) {
@@ -74,7 +86,8 @@ static void count_jobs(const struct core *core) {
     }
 }
 
-static void count_requests(const struct core *core) {
+static void count_requests(const struct core *core)
+{
     const struct requests *requests = &core->requests;
     for (uint32_t nth = 0; nth < requests->count; nth++) {
         uint64_t place = ((uint64_t)requests->first + nth) % requests->capacity;
@@ -83,17 +96,21 @@ static void count_requests(const struct core *core) {
     }
 }
 
-static void count_changes(const struct core *core) {
+static void count_changes(const struct core *core)
+{
     const struct names *names = &core->names;
     const struct changes *changes = &core->changes;
-    for (uint32_t id = table_next(&changes->documents, 0); id != 0; id = table_next(&changes->documents, id)) {
+    for (uint32_t id = table_next(&changes->documents, 0); id != 0;
+         id = table_next(&changes->documents, id)) {
         const struct change_document *document = changes_document(changes, id);
         refer(names, document->tenant);
         refer(names, document->model);
         share(names, document->tenant, SHARE_DOCUMENTS, 1);
-        share(names, document->tenant, SHARE_CHANGE_TEXT, pool_blocks(&changes->ids, document->id_length));
+        share(names, document->tenant, SHARE_CHANGE_TEXT,
+              pool_blocks(&changes->ids, document->id_length));
     }
-    for (uint32_t id = table_next(&changes->models, 0); id != 0; id = table_next(&changes->models, id)) {
+    for (uint32_t id = table_next(&changes->models, 0); id != 0;
+         id = table_next(&changes->models, id)) {
         const struct change_model *model = changes_model(changes, id);
         refer_rights(names, &model->rights);
         refer(names, model->name);
@@ -106,7 +123,8 @@ static void count_changes(const struct core *core) {
         refer_rights(names, &change->rights);
         refer(names, change->affected_model);
         share(names, tenant, SHARE_PENDING, 1);
-        share(names, tenant, SHARE_PENDING_BLOCKS, pending_blocks(&core->pending, change->json_length));
+        share(names, tenant, SHARE_PENDING_BLOCKS,
+              pending_blocks(&core->pending, change->json_length));
     }
     table = &core->tickets.table;
     for (uint32_t id = table_next(table, 0); id != 0; id = table_next(table, id)) {
@@ -118,32 +136,40 @@ static void count_changes(const struct core *core) {
     }
 }
 
-static const char *verify_counts(const struct names *names) {
-    for (uint32_t id = table_next(&names->records, 0); id != 0; id = table_next(&names->records, id)) {
+static const char *verify_counts(const struct names *names)
+{
+    for (uint32_t id = table_next(&names->records, 0); id != 0;
+         id = table_next(&names->records, id)) {
         if (names->counted[id] != names_at(names, id)->references) {
             return "a name's references are miscounted";
         }
     }
-    for (uint32_t id = table_next(&names->tenants, 0); id != 0; id = table_next(&names->tenants, id)) {
+    for (uint32_t id = table_next(&names->tenants, 0); id != 0;
+         id = table_next(&names->tenants, id)) {
         const struct tenant *tenant = table_at(&names->tenants, id);
-        if (memcmp(tenant->held, &names->shares_counted[(size_t)id * NAME_SHARES], sizeof tenant->held) != 0) {
+        if (memcmp(tenant->held, &names->shares_counted[(size_t)id * NAME_SHARES],
+                   sizeof tenant->held) != 0) {
             return "a tenant's shares are miscounted";
         }
     }
     return NULL;
 }
 
-/* Tables do not hold more than was ever allowed: what is taken next is compared with the limits only. */
-static bool within_peak(const struct core *core) {
+/* Tables do not hold more than was ever allowed: what is taken next is compared with the limits
+ * only. */
+static bool within_peak(const struct core *core)
+{
     return activities_count(&core->activities) <= core->peak.activities_max &&
            core->results.table.used <= core->peak.results_max &&
            core->tombstones.table.used <= core->peak.tombstones_max &&
-           core->presence.table.used <= core->peak.present_users_max && core->names.records.used <= core->peak.names_max &&
+           core->presence.table.used <= core->peak.present_users_max &&
+           core->names.records.used <= core->peak.names_max &&
            core->names.tenants.used <= core->peak.tenants_max;
 }
 
 /* Service times lie in the past, timers at the present turn of the wheel. */
-static bool times_sound(const struct core *core) {
+static bool times_sound(const struct core *core)
+{
     uint64_t now = core->time.service_ms;
     if (core->activities.wheel.turn > now / WHEEL_BUCKET_MS) {
         return false;
@@ -161,7 +187,8 @@ static bool times_sound(const struct core *core) {
            (user == 0 || presence_at(&core->presence, user)->service_ms <= now);
 }
 
-const char *core_verify(const struct core *constant) {
+const char *core_verify(const struct core *constant)
+{
     /* Verification writes only into scratch that is no state. */
     struct core *core = (struct core *)(uintptr_t)constant;
     uint64_t now = core->time.service_ms;
@@ -174,7 +201,9 @@ const char *core_verify(const struct core *constant) {
     wrong = wrong != NULL ? wrong : requests_verify(&core->requests, &core->names, now);
     wrong = wrong != NULL ? wrong : changes_verify(&core->changes, &core->names, now);
     wrong = wrong != NULL ? wrong : tickets_verify(&core->tickets, &core->names, now);
-    wrong = wrong != NULL ? wrong : pending_verify(&core->pending, &core->changes, &core->names, &core->tickets, now);
+    wrong = wrong != NULL
+                ? wrong
+                : pending_verify(&core->pending, &core->changes, &core->names, &core->tickets, now);
     wrong = wrong != NULL ? wrong : feed_window_verify(&core->feed, now);
     if (wrong == NULL && !times_sound(core)) {
         wrong = "something happened in the future";

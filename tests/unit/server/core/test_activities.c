@@ -3,12 +3,14 @@
 
 static const char *const app = "spiffe://test/app";
 
-static struct drive *fresh(void) {
+static struct drive *fresh(void)
+{
     struct core_limits limits = drive_limits();
     return drive_new(&limits);
 }
 
-static void ids_are_new_and_small(void **state) {
+static void ids_are_new_and_small(void **state)
+{
     (void)state;
     struct drive *d = fresh();
     struct command_caller anna = drive_caller("studio", app, "anna");
@@ -25,7 +27,8 @@ static void ids_are_new_and_small(void **state) {
 }
 
 /* A slot comes back when 65,536 are free, with its next generation. */
-static void slots_rest(void **state) {
+static void slots_rest(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     limits.activities_max = 1;
@@ -48,7 +51,8 @@ static void slots_rest(void **state) {
     drive_free(d);
 }
 
-static void an_epoch_raises_generations(void **state) {
+static void an_epoch_raises_generations(void **state)
+{
     (void)state;
     struct drive *d = fresh();
     struct command_caller anna = drive_caller("studio", app, "anna");
@@ -56,21 +60,24 @@ static void an_epoch_raises_generations(void **state) {
     drive_epoch(d, 99, 70000);
     uint64_t next = drive_create(d, &anna, "upload");
     assert_int_equal(next, old + 1 + ((uint64_t)70000 << 24));
-    assert_int_equal(drive_update(d, &anna, old, 5).disposition, DISPOSITION_APPLIED); /* lives on */
+    assert_int_equal(drive_update(d, &anna, old, 5).disposition,
+                     DISPOSITION_APPLIED); /* lives on */
     struct core_info info;
     core_info(d->core, &info);
     assert_true(info.epoch == 99);
     drive_free(d);
 }
 
-static void used_up_slots_retire(void **state) {
+static void used_up_slots_retire(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     limits.activities_max = 2;
     struct drive *d = drive_new(&limits);
     struct command_caller anna = drive_caller("studio", app, "anna");
     uint64_t last = drive_create(d, &anna, "upload");
-    drive_epoch(d, 2, ((uint32_t)1 << 29) - 0x0abcdef - 1); /* one generation is left in a fresh slot */
+    drive_epoch(d, 2,
+                ((uint32_t)1 << 29) - 0x0abcdef - 1); /* one generation is left in a fresh slot */
     uint64_t job = drive_create(d, &anna, "upload");
     assert_int_equal(job >> 24, ((uint32_t)1 << 29) - 1);
     drive_epoch(d, 3, 1);
@@ -83,7 +90,8 @@ static void used_up_slots_retire(void **state) {
     drive_free(d);
 }
 
-static void what_is_stored_is_found(void **state) {
+static void what_is_stored_is_found(void **state)
+{
     (void)state;
     struct drive *d = fresh();
     struct command_caller anna = drive_caller("studio", app, "anna");
@@ -148,15 +156,22 @@ struct step {
     bool want_moved; /* the time of the last change */
 };
 
-static void percents_are_a_maximum(void **state) {
+static void percents_are_a_maximum(void **state)
+{
     (void)state;
     static const struct step steps[] = {
-        {-1, NULL, 0, DISPOSITION_HEARTBEAT, "", false},      {0, NULL, 0, DISPOSITION_APPLIED, "", false},
-        {30, "thirty", 30, DISPOSITION_APPLIED, "thirty", true}, {30, NULL, 30, DISPOSITION_APPLIED, "thirty", false},
-        {30, "still", 30, DISPOSITION_APPLIED, "still", true},   {-1, "text", 30, DISPOSITION_APPLIED, "text", true},
-        {-1, "text", 30, DISPOSITION_APPLIED, "text", false},    {29, "lower", 30, DISPOSITION_HEARTBEAT, "text", false},
-        {31, NULL, 31, DISPOSITION_APPLIED, "text", true},       {-1, "", 31, DISPOSITION_APPLIED, "", true},
-        {0, NULL, 31, DISPOSITION_HEARTBEAT, "", false},         {99, NULL, 99, DISPOSITION_APPLIED, "", true},
+        {-1, NULL, 0, DISPOSITION_HEARTBEAT, "", false},
+        {0, NULL, 0, DISPOSITION_APPLIED, "", false},
+        {30, "thirty", 30, DISPOSITION_APPLIED, "thirty", true},
+        {30, NULL, 30, DISPOSITION_APPLIED, "thirty", false},
+        {30, "still", 30, DISPOSITION_APPLIED, "still", true},
+        {-1, "text", 30, DISPOSITION_APPLIED, "text", true},
+        {-1, "text", 30, DISPOSITION_APPLIED, "text", false},
+        {29, "lower", 30, DISPOSITION_HEARTBEAT, "text", false},
+        {31, NULL, 31, DISPOSITION_APPLIED, "text", true},
+        {-1, "", 31, DISPOSITION_APPLIED, "", true},
+        {0, NULL, 31, DISPOSITION_HEARTBEAT, "", false},
+        {99, NULL, 99, DISPOSITION_APPLIED, "", true},
     };
     struct drive *d = fresh();
     struct command_caller anna = drive_caller("studio", app, "anna");
@@ -184,17 +199,21 @@ static void percents_are_a_maximum(void **state) {
 
 /* How a job can end, what later updates are told, and what is told once it has left. */
 enum ending { BY_UPDATE, BY_RESULT, BY_BATCH, BY_FAILURE, BY_DESTROY, BY_SILENCE, ENDINGS };
-static const enum activity_state end_states[ENDINGS] = {ACTIVITY_COMPLETED, ACTIVITY_COMPLETED, ACTIVITY_COMPLETED,
-                                                        ACTIVITY_FAILED,    ACTIVITY_CANCELLED, ACTIVITY_KILLED};
+static const enum activity_state end_states[ENDINGS] = {ACTIVITY_COMPLETED, ACTIVITY_COMPLETED,
+                                                        ACTIVITY_COMPLETED, ACTIVITY_FAILED,
+                                                        ACTIVITY_CANCELLED, ACTIVITY_KILLED};
 
-static void end_it(struct drive *d, const struct command_caller *caller, uint64_t job, enum ending ending) {
+static void end_it(struct drive *d, const struct command_caller *caller, uint64_t job,
+                   enum ending ending)
+{
     struct reply_batch batch;
     switch (ending) {
     case BY_UPDATE:
         assert_int_equal(drive_update(d, caller, job, 100).disposition, DISPOSITION_APPLIED);
         break;
     case BY_RESULT:
-        assert_int_equal(drive_complete(d, caller, job, drive_text("result")).disposition, DISPOSITION_APPLIED);
+        assert_int_equal(drive_complete(d, caller, job, drive_text("result")).disposition,
+                         DISPOSITION_APPLIED);
         break;
     case BY_BATCH:
         drive_batch(d, caller, &(struct drive_batch){1, &job, (const uint8_t[]){100}}, &batch);
@@ -218,7 +237,8 @@ static void end_it(struct drive *d, const struct command_caller *caller, uint64_
     assert_int_equal(drive_state(d, "studio", job), end_states[ending]);
 }
 
-static void ended_jobs_ignore_updates(void **state) {
+static void ended_jobs_ignore_updates(void **state)
+{
     (void)state;
     for (int e = 0; e < ENDINGS; e++) {
         struct drive *d = fresh();
@@ -236,7 +256,8 @@ static void ended_jobs_ignore_updates(void **state) {
         assert_int_equal(drive_complete(d, &anna, job, drive_text("result")).disposition,
                          e == BY_RESULT ? DISPOSITION_APPLIED : told);
         assert_int_equal(drive_complete(d, &anna, job, drive_text("another")).disposition, told);
-        assert_int_equal(drive_fail(d, &anna, job, "BROKEN").disposition, e == BY_FAILURE ? DISPOSITION_APPLIED : told);
+        assert_int_equal(drive_fail(d, &anna, job, "BROKEN").disposition,
+                         e == BY_FAILURE ? DISPOSITION_APPLIED : told);
         assert_int_equal(drive_fail(d, &anna, job, "OTHER").disposition, told);
         assert_int_equal(drive_update(d, &anna, job, 50).disposition, told);
         assert_int_equal(drive_update(d, &anna, job, -1).disposition, told);
@@ -262,7 +283,8 @@ static void ended_jobs_ignore_updates(void **state) {
 }
 
 /* GetJobResult in every state of the job, for every outcome. */
-static void results_in_every_state(void **state) {
+static void results_in_every_state(void **state)
+{
     (void)state;
     for (int e = 0; e < ENDINGS; e++) {
         struct core_limits limits = drive_limits();
@@ -286,7 +308,8 @@ static void results_in_every_state(void **state) {
             assert_int_equal(drive_state(d, "studio", job), ACTIVITY_NONE);
         }
         drive_wait(d, limits.result_keep_ms - 122000);
-        assert_int_equal(drive_result(d, &anna, job, bytes).state, e == BY_RESULT ? RESULT_EXPIRED : RESULT_EMPTY);
+        assert_int_equal(drive_result(d, &anna, job, bytes).state,
+                         e == BY_RESULT ? RESULT_EXPIRED : RESULT_EMPTY);
         assert_int_equal(drive_result(d, &anna, job, bytes).outcome, end_states[e]);
         for (int i = 0; i < 3; i++) { /* others push the tombstone out */
             (void)drive_destroy(d, &anna, drive_create(d, &anna, "upload"));
@@ -300,7 +323,8 @@ static void results_in_every_state(void **state) {
     }
 }
 
-static void a_result_outlives_its_tombstone(void **state) {
+static void a_result_outlives_its_tombstone(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     limits.tombstones_max = 1;
@@ -318,7 +342,8 @@ static void a_result_outlives_its_tombstone(void **state) {
     drive_free(d);
 }
 
-static void repeated_creates_make_one(void **state) {
+static void repeated_creates_make_one(void **state)
+{
     (void)state;
     struct drive *d = fresh();
     struct command_caller anna = drive_caller("studio", app, "anna");
@@ -339,9 +364,9 @@ static void repeated_creates_make_one(void **state) {
     struct reply_refusal refusal;
     reply_refusal_read(reply.body, &refusal);
     assert_int_equal(refusal.field, FIELD_REQUEST_ID);
-    const struct command_caller others[] = {drive_caller("studio", app, "bert"), drive_caller("studio", app, NULL),
-                                            drive_caller("studio", "spiffe://test/other", "anna"),
-                                            drive_caller("other", app, "anna")};
+    const struct command_caller others[] = {
+        drive_caller("studio", app, "bert"), drive_caller("studio", app, NULL),
+        drive_caller("studio", "spiffe://test/other", "anna"), drive_caller("other", app, "anna")};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) { /* another scope: another job */
         command.create.caller = others[i];
         reply = drive_one(d, &command);
@@ -351,7 +376,8 @@ static void repeated_creates_make_one(void **state) {
     drive_free(d);
 }
 
-static void batches_go_in_order(void **state) {
+static void batches_go_in_order(void **state)
+{
     (void)state;
     struct drive *d = fresh();
     struct command_caller anna = drive_caller("studio", app, "anna");
@@ -362,9 +388,10 @@ static void batches_go_in_order(void **state) {
     uint64_t ids[] = {a, b, a, c, 0, c, UINT64_MAX, a + ((uint64_t)1 << 24), c, 12345, a};
     uint8_t percents[] = {10, 20, 5, 100, 1, 100, 2, 3, 99, 4, 60};
     uint8_t want_percents[] = {10, 0, 10, 100, 0, 100, 0, 0, 100, 0, 60};
-    uint8_t want[] = {DISPOSITION_APPLIED, DISPOSITION_UNKNOWN, DISPOSITION_HEARTBEAT, DISPOSITION_APPLIED,
-                      DISPOSITION_UNKNOWN, DISPOSITION_APPLIED, DISPOSITION_UNKNOWN,   DISPOSITION_UNKNOWN,
-                      DISPOSITION_COMPLETED, DISPOSITION_UNKNOWN, DISPOSITION_APPLIED};
+    uint8_t want[] = {DISPOSITION_APPLIED, DISPOSITION_UNKNOWN, DISPOSITION_HEARTBEAT,
+                      DISPOSITION_APPLIED, DISPOSITION_UNKNOWN, DISPOSITION_APPLIED,
+                      DISPOSITION_UNKNOWN, DISPOSITION_UNKNOWN, DISPOSITION_COMPLETED,
+                      DISPOSITION_UNKNOWN, DISPOSITION_APPLIED};
     struct reply_batch reply;
     drive_batch(d, &anna, &(struct drive_batch){11, ids, percents}, &reply);
     assert_int_equal(d->events, 1);
@@ -379,7 +406,8 @@ static void batches_go_in_order(void **state) {
 }
 
 /* A batch as large as can be, all of it ending jobs: the effects have room. */
-static void the_largest_batch(void **state) {
+static void the_largest_batch(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     limits.activities_max = 70000;
@@ -412,7 +440,8 @@ static void the_largest_batch(void **state) {
     drive_free(d);
 }
 
-static void present_users(void **state) {
+static void present_users(void **state)
+{
     (void)state;
     struct drive *d = fresh();
     struct command_caller anna = drive_caller("studio", app, "anna");
@@ -441,7 +470,8 @@ static void present_users(void **state) {
     position = 0;
     assert_false(core_present_user_next(d->core, &viewer, &position, &user));
     for (int i = 0; i < 150; i++) { /* the cap: the one longest silent leaves */
-        char name[16] = {'u', (char)('0' + i / 100), (char)('0' + i / 10 % 10), (char)('0' + i % 10)};
+        char name[16] = {'u', (char)('0' + i / 100), (char)('0' + i / 10 % 10),
+                         (char)('0' + i % 10)};
         drive_beat(d, "studio", name);
     }
     struct core_info info;
@@ -451,7 +481,8 @@ static void present_users(void **state) {
     drive_free(d);
 }
 
-static void pages_continue(void **state) {
+static void pages_continue(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     limits.activities_max = 20000;
@@ -463,7 +494,8 @@ static void pages_continue(void **state) {
     drive_in_group(&bert, "g2");
     static uint64_t mine[12000];
     for (uint32_t i = 0; i < 12000; i++) {
-        struct command command = drive_create_command(d, i % 3 == 0 ? &bert : &anna, i % 5 == 0 ? "transcoding" : "upload");
+        struct command command = drive_create_command(d, i % 3 == 0 ? &bert : &anna,
+                                                      i % 5 == 0 ? "transcoding" : "upload");
         command.create.groups.names[0] = drive_text("g1");
         command.create.groups.names[1] = drive_text("g2");
         command.create.groups.count = 2;
@@ -474,7 +506,8 @@ static void pages_continue(void **state) {
     assert_int_equal(drive_find(d, &bert, NULL, found, 20000), 12000);
     assert_memory_equal(found, mine, sizeof mine);
     assert_int_equal(drive_find(d, &anna, NULL, found, 20000), 8000);
-    struct core_find_activities by_type = {.types = {drive_text("transcoding"), drive_text("nothing")}, .type_count = 2};
+    struct core_find_activities by_type = {
+        .types = {drive_text("transcoding"), drive_text("nothing")}, .type_count = 2};
     assert_int_equal(drive_find(d, &bert, &by_type, found, 20000), 2400);
     struct core_find_activities nothing = {.types = {drive_text("nothing")}, .type_count = 1};
     assert_int_equal(drive_find(d, &bert, &nothing, found, 20000), 0);
@@ -486,7 +519,8 @@ static void pages_continue(void **state) {
     core_activity_walk_init(&walk, d->core, &viewer, &nothing);
     assert_int_equal(core_activity_next(&walk, &activity), CORE_EXHAUSTED);
     assert_int_equal(walk.position, 4096);
-    struct core_find_activities by_id = {.job_ids = {mine[9], mine[3], mine[9], 77, mine[4]}, .job_id_count = 5};
+    struct core_find_activities by_id = {.job_ids = {mine[9], mine[3], mine[9], 77, mine[4]},
+                                         .job_id_count = 5};
     assert_int_equal(drive_find(d, &bert, &by_id, found, 20000), 3);
     assert_true(found[0] == mine[3] && found[1] == mine[4] && found[2] == mine[9]);
     drive_wait(d, 1000);
@@ -496,14 +530,16 @@ static void pages_continue(void **state) {
     assert_int_equal(drive_find(d, &bert, &since, found, 20000), 1);
     assert_true(found[0] == mine[6]);
     (void)drive_destroy(d, &bert, mine[0]);
-    struct core_find_activities ended = {.states = 1u << ACTIVITY_CANCELLED | 1u << ACTIVITY_FAILED};
+    struct core_find_activities ended = {.states =
+                                             1u << ACTIVITY_CANCELLED | 1u << ACTIVITY_FAILED};
     assert_int_equal(drive_find(d, &bert, &ended, found, 20000), 1);
     assert_true(found[0] == mine[0]);
     drive_verify(d);
     drive_free(d);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_new_and_small),
         cmocka_unit_test(slots_rest),

@@ -1,5 +1,6 @@
-/* Who sees and who changes: users x groups x owner x creator x tenant x every call, judged by rules written down here a second
- * time, in words as plain as CALLS has them. And no oracle: what may not be seen is answered as what never existed. */
+/* Who sees and who changes: users x groups x owner x creator x tenant x every call, judged by rules
+ * written down here a second time, in words as plain as CALLS has them. And no oracle: what may not
+ * be seen is answered as what never existed. */
 #include "tests/unit/server/core/drive.h"
 
 /* ---- The cast ---- */
@@ -12,7 +13,7 @@ struct role {
     uint8_t rights;
 };
 
-#define APP "spiffe://test/app"
+#define APP   "spiffe://test/app"
 #define OTHER "spiffe://test/other"
 
 static const struct role roles[] = {
@@ -36,7 +37,8 @@ static const struct role roles[] = {
 };
 #define ROLES (sizeof roles / sizeof roles[0])
 
-static struct command_caller caller_of(const struct role *role) {
+static struct command_caller caller_of(const struct role *role)
+{
     struct command_caller caller = drive_caller(role->tenant, role->principal, role->user);
     caller.rights = role->rights;
     for (int i = 0; i < 2 && role->groups[i] != NULL; i++) {
@@ -47,12 +49,14 @@ static struct command_caller caller_of(const struct role *role) {
 
 /* Jobs: created by each of these, in each of these sets of groups. */
 static const struct role makers[] = {
-    {"studio", APP, "anna", {NULL}, 0}, {"studio", OTHER, "anna", {NULL}, 0}, {"studio", APP, "bert", {NULL}, 0},
-    {"studio", APP, NULL, {NULL}, 0},   {"studio", OTHER, NULL, {NULL}, 0},   {"other", APP, "anna", {NULL}, 0},
+    {"studio", APP, "anna", {NULL}, 0}, {"studio", OTHER, "anna", {NULL}, 0},
+    {"studio", APP, "bert", {NULL}, 0}, {"studio", APP, NULL, {NULL}, 0},
+    {"studio", OTHER, NULL, {NULL}, 0}, {"other", APP, "anna", {NULL}, 0},
     {"other", APP, NULL, {NULL}, 0},
 };
 #define MAKERS (sizeof makers / sizeof makers[0])
-static const char *const group_sets[][2] = {{NULL, NULL}, {"editors", NULL}, {"cutters", NULL}, {"editors", "cutters"}, {"*", NULL}};
+static const char *const group_sets[][2] = {
+    {NULL, NULL}, {"editors", NULL}, {"cutters", NULL}, {"editors", "cutters"}, {"*", NULL}};
 #define GROUP_SETS (sizeof group_sets / sizeof group_sets[0])
 
 struct job {
@@ -63,19 +67,25 @@ struct job {
 
 /* ---- The rules again ---- */
 
-static bool same(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
+static bool same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
 
-static bool changes_it(const struct role *who, const struct job *job) {
+static bool changes_it(const struct role *who, const struct job *job)
+{
     if (!same(who->tenant, job->maker->tenant)) {
         return false;
     }
     if (who->rights != 0) {
         return true;
     }
-    return who->user != NULL ? same(who->user, job->maker->user) : same(who->principal, job->maker->principal);
+    return who->user != NULL ? same(who->user, job->maker->user)
+                             : same(who->principal, job->maker->principal);
 }
 
-static bool sees_it(const struct role *who, const struct job *job) {
+static bool sees_it(const struct role *who, const struct job *job)
+{
     if (!same(who->tenant, job->maker->tenant)) {
         return false;
     }
@@ -99,7 +109,8 @@ static bool sees_it(const struct role *who, const struct job *job) {
 static struct job jobs[MAKERS * GROUP_SETS];
 #define JOBS (MAKERS * GROUP_SETS)
 
-static struct drive *scene(void) {
+static struct drive *scene(void)
+{
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
     for (size_t m = 0; m < MAKERS; m++) {
@@ -107,19 +118,25 @@ static struct drive *scene(void) {
             struct command_caller caller = caller_of(&makers[m]);
             struct command command = drive_create_command(d, &caller, "upload");
             for (int i = 0; i < 2 && group_sets[g][i] != NULL; i++) {
-                command.create.groups.names[command.create.groups.count++] = drive_text(group_sets[g][i]);
+                command.create.groups.names[command.create.groups.count++] =
+                    drive_text(group_sets[g][i]);
             }
             struct effect reply = drive_one(d, &command);
-            jobs[m * GROUP_SETS + g] = (struct job){&makers[m], group_sets[g], drive_created(&reply)};
+            jobs[m * GROUP_SETS + g] =
+                (struct job){&makers[m], group_sets[g], drive_created(&reply)};
         }
     }
     return d;
 }
 
 /* An id that was never issued: of a slot far away. */
-static uint64_t never(void) { return jobs[JOBS - 1].id + 0x400000; }
+static uint64_t never(void)
+{
+    return jobs[JOBS - 1].id + 0x400000;
+}
 
-static void find_and_get(void **state) {
+static void find_and_get(void **state)
+{
     (void)state;
     struct drive *d = scene();
     for (size_t r = 0; r < ROLES; r++) {
@@ -133,7 +150,8 @@ static void find_and_get(void **state) {
             bool sees = sees_it(&roles[r], &jobs[j]);
             assert_int_equal(drive_get(d, &caller, jobs[j].id, &activity), sees);
             if (sees) {
-                assert_true(at < count && found[at++] == jobs[j].id); /* in creation order, each once */
+                assert_true(at < count &&
+                            found[at++] == jobs[j].id); /* in creation order, each once */
             }
             by_id.job_ids[by_id.job_id_count++] = jobs[j].id;
         }
@@ -147,7 +165,8 @@ static void find_and_get(void **state) {
     drive_free(d);
 }
 
-static void update_and_batch(void **state) {
+static void update_and_batch(void **state)
+{
     (void)state;
     struct drive *d = scene();
     uint64_t ids[JOBS];
@@ -175,7 +194,8 @@ static void update_and_batch(void **state) {
         assert_int_equal(batch.ignored, ignored);
         for (uint32_t j = 0; j < JOBS; j++) {
             bool may = changes_it(&roles[r], &jobs[j]);
-            assert_int_equal(drive_batch_disposition(&batch, j), may ? DISPOSITION_APPLIED : DISPOSITION_UNKNOWN);
+            assert_int_equal(drive_batch_disposition(&batch, j),
+                             may ? DISPOSITION_APPLIED : DISPOSITION_UNKNOWN);
             assert_int_equal(batch.percents.at[j], may ? stored[j] : 0);
         }
         assert_int_equal(d->events, 0); /* nobody's 100 ended a job that is not theirs */
@@ -184,7 +204,8 @@ static void update_and_batch(void **state) {
     drive_free(d);
 }
 
-static void destroy(void **state) {
+static void destroy(void **state)
+{
     (void)state;
     for (int ended = 0; ended < 3; ended++) { /* running, ended, gone */
         for (size_t r = 0; r < ROLES; r++) {
@@ -199,7 +220,8 @@ static void destroy(void **state) {
                 struct effect reply = drive_destroy(d, &caller, jobs[j].id);
                 if (changes_it(&roles[r], &jobs[j])) {
                     assert_int_equal(reply.code, STATUS_OK);
-                    assert_int_equal(reply.body.at[0], ended ? DISPOSITION_COMPLETED : DISPOSITION_APPLIED);
+                    assert_int_equal(reply.body.at[0],
+                                     ended ? DISPOSITION_COMPLETED : DISPOSITION_APPLIED);
                 } else if (sees_it(&roles[r], &jobs[j])) {
                     assert_int_equal(reply.code, STATUS_PERMISSION_DENIED);
                     assert_int_equal(reply.reason, REASON_NOT_YOURS);
@@ -209,7 +231,8 @@ static void destroy(void **state) {
                 }
                 if (ended == 0) {
                     assert_int_equal(drive_state(d, jobs[j].maker->tenant, jobs[j].id),
-                                     changes_it(&roles[r], &jobs[j]) ? ACTIVITY_CANCELLED : ACTIVITY_RUNNING);
+                                     changes_it(&roles[r], &jobs[j]) ? ACTIVITY_CANCELLED
+                                                                     : ACTIVITY_RUNNING);
                 }
             }
             drive_free(d);
@@ -217,7 +240,8 @@ static void destroy(void **state) {
     }
 }
 
-static void results_while_running_ended_and_gone(void **state) {
+static void results_while_running_ended_and_gone(void **state)
+{
     (void)state;
     struct drive *d = scene();
     for (int phase = 0; phase < 3; phase++) {
@@ -225,16 +249,22 @@ static void results_while_running_ended_and_gone(void **state) {
             struct command_caller caller = caller_of(&roles[r]);
             for (size_t j = 0; j < JOBS; j++) {
                 struct core_result result = drive_result(d, &caller, jobs[j].id, NULL);
-                enum core_result_state want = phase == 0 ? RESULT_PENDING : j % 2 == 0 ? RESULT_READY : RESULT_EMPTY;
+                enum core_result_state want = phase == 0   ? RESULT_PENDING
+                                              : j % 2 == 0 ? RESULT_READY
+                                                           : RESULT_EMPTY;
                 bool sees = sees_it(&roles[r], &jobs[j]);
                 assert_int_equal(result.state, sees ? want : RESULT_UNKNOWN);
-                assert_int_equal(result.outcome, !sees ? ACTIVITY_NONE : phase == 0 ? ACTIVITY_RUNNING : ACTIVITY_COMPLETED);
+                assert_int_equal(result.outcome, !sees        ? ACTIVITY_NONE
+                                                 : phase == 0 ? ACTIVITY_RUNNING
+                                                              : ACTIVITY_COMPLETED);
             }
         }
         for (size_t j = 0; phase == 0 && j < JOBS; j++) {
             struct command_caller maker = caller_of(jobs[j].maker);
-            assert_int_equal(drive_complete(d, &maker, jobs[j].id, drive_text(j % 2 == 0 ? "r" : "")).disposition,
-                             DISPOSITION_APPLIED);
+            assert_int_equal(
+                drive_complete(d, &maker, jobs[j].id, drive_text(j % 2 == 0 ? "r" : ""))
+                    .disposition,
+                DISPOSITION_APPLIED);
         }
         drive_wait(d, phase == 1 ? 61000 : 0);
     }
@@ -242,7 +272,8 @@ static void results_while_running_ended_and_gone(void **state) {
 }
 
 /* Naming a job needs the right to change it, whether it runs, has ended or has left. */
-static void parents_and_retries(void **state) {
+static void parents_and_retries(void **state)
+{
     (void)state;
     struct drive *d = scene();
     for (int phase = 0; phase < 3; phase++) {
@@ -252,7 +283,8 @@ static void parents_and_retries(void **state) {
                 for (int field = 0; field < 2; field++) {
                     uint64_t id = j == JOBS ? never() : jobs[j].id;
                     struct command command = drive_create_command(d, &caller, "upload");
-                    *(field == 0 ? &command.create.parent_job_id : &command.create.retry_of_job_id) = id;
+                    *(field == 0 ? &command.create.parent_job_id
+                                 : &command.create.retry_of_job_id) = id;
                     struct effect reply = drive_one(d, &command);
                     if (j < JOBS && changes_it(&roles[r], &jobs[j])) {
                         uint64_t made = drive_created(&reply);
@@ -263,7 +295,8 @@ static void parents_and_retries(void **state) {
                     reply_refusal_read(reply.body, &refusal);
                     assert_int_equal(reply.code, STATUS_INVALID_ARGUMENT);
                     assert_int_equal(reply.reason, REASON_UNKNOWN_JOB);
-                    assert_int_equal(refusal.field, field == 0 ? FIELD_PARENT_JOB_ID : FIELD_RETRY_OF_JOB_ID);
+                    assert_int_equal(refusal.field,
+                                     field == 0 ? FIELD_PARENT_JOB_ID : FIELD_RETRY_OF_JOB_ID);
                 }
             }
         }
@@ -278,7 +311,8 @@ static void parents_and_retries(void **state) {
 }
 
 /* To whoever may not see them, jobs are answered to the byte as ones that never were. */
-static void no_oracle(void **state) {
+static void no_oracle(void **state)
+{
     (void)state;
     struct drive *d = scene();
     for (int phase = 0; phase < 3; phase++) {
@@ -298,10 +332,12 @@ static void no_oracle(void **state) {
                     struct command update = drive_update_command(&caller, id, 100);
                     update.update.result = drive_text("x");
                     reply = drive_one(d, &update);
-                    memcpy(bytes[i] + at, reply.body.at + 8, reply.body.length - 8); /* without the id itself */
+                    memcpy(bytes[i] + at, reply.body.at + 8,
+                           reply.body.length - 8); /* without the id itself */
                     at += reply.body.length - 8;
                     struct reply_batch batch;
-                    drive_batch(d, &caller, &(struct drive_batch){1, &id, (const uint8_t[]){100}}, &batch);
+                    drive_batch(d, &caller, &(struct drive_batch){1, &id, (const uint8_t[]){100}},
+                                &batch);
                     memcpy(bytes[i] + at, d->reply.body.at, d->reply.body.length);
                     at += d->reply.body.length;
                     struct core_result result = drive_result(d, &caller, id, NULL);
@@ -321,11 +357,15 @@ static void no_oracle(void **state) {
     drive_free(d);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(find_and_get),        cmocka_unit_test(update_and_batch),
-        cmocka_unit_test(destroy),             cmocka_unit_test(results_while_running_ended_and_gone),
-        cmocka_unit_test(parents_and_retries), cmocka_unit_test(no_oracle),
+        cmocka_unit_test(find_and_get),
+        cmocka_unit_test(update_and_batch),
+        cmocka_unit_test(destroy),
+        cmocka_unit_test(results_while_running_ended_and_gone),
+        cmocka_unit_test(parents_and_retries),
+        cmocka_unit_test(no_oracle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Snapshots: equal after a round trip, equal while going on, the same in any capacity; damaged ones are refused. And the golden
- * journal, whose hash is committed. */
+/* Snapshots: equal after a round trip, equal while going on, the same in any capacity; damaged ones
+ * are refused. And the golden journal, whose hash is committed. */
 #include <stdio.h>
 
 #include <xxhash.h>
@@ -8,7 +8,8 @@
 
 static uint64_t random_state = 1;
 
-static uint32_t random_below(uint32_t below) {
+static uint32_t random_below(uint32_t below)
+{
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)((random_state >> 33) % below);
 }
@@ -24,20 +25,24 @@ struct world {
     char names[16];
 };
 
-static struct command_caller somebody(void) {
+static struct command_caller somebody(void)
+{
     static const char *const tenants[] = {"studio", "other", "third"};
     static const char *const principals[] = {"spiffe://test/app", "spiffe://test/batch"};
     static const char *const users[] = {"anna", "bert", "carla", NULL};
-    struct command_caller caller = drive_caller(tenants[random_below(3)], principals[random_below(2)], users[random_below(4)]);
+    struct command_caller caller =
+        drive_caller(tenants[random_below(3)], principals[random_below(2)], users[random_below(4)]);
     if (random_below(2) == 0) {
         drive_in_group(&caller, "editors");
     }
     return caller;
 }
 
-static void create_one(struct world *w) {
+static void create_one(struct world *w)
+{
     struct command_caller caller = somebody();
-    struct command command = drive_create_command(w->d, &caller, random_below(2) == 0 ? "upload" : "transcoding");
+    struct command command =
+        drive_create_command(w->d, &caller, random_below(2) == 0 ? "upload" : "transcoding");
     char title[200];
     memset(title, 'a' + (int)random_below(26), sizeof title);
     command.create.title = bytes_of(title, random_below(200));
@@ -51,9 +56,11 @@ static void create_one(struct world *w) {
     }
 }
 
-static void update_one(struct world *w) {
+static void update_one(struct world *w)
+{
     uint32_t nth = random_below(KNOWN);
-    struct command command = drive_update_command(&w->owners[nth], w->jobs[nth], (int)random_below(105) - 5);
+    struct command command =
+        drive_update_command(&w->owners[nth], w->jobs[nth], (int)random_below(105) - 5);
     char text[512];
     memset(text, 'A' + (int)random_below(26), sizeof text);
     if (command.update.percent > 100 || w->jobs[nth] == 0) {
@@ -67,11 +74,13 @@ static void update_one(struct world *w) {
         command.update.result = bytes_of(text, random_below(500));
     }
     command.update.has_status_text = random_below(3) == 0;
-    command.update.status_text = bytes_of(text, command.update.has_status_text ? random_below(500) : 0);
+    command.update.status_text =
+        bytes_of(text, command.update.has_status_text ? random_below(500) : 0);
     (void)drive_one(w->d, &command);
 }
 
-static void batch_some(struct world *w) {
+static void batch_some(struct world *w)
+{
     uint64_t ids[20];
     uint8_t percents[20];
     uint32_t nth = random_below(KNOWN);
@@ -85,17 +94,19 @@ static void batch_some(struct world *w) {
     }
 }
 
-static void record_some(struct world *w) {
+static void record_some(struct world *w)
+{
     uint8_t changes[8192];
     struct writer to = writer_of(changes, sizeof changes);
     struct command command = {.kind = COMMAND_RECORD, .record = {.caller = somebody()}};
     command.record.change_count = 1 + random_below(5);
     for (uint32_t i = 0; i < command.record.change_count; i++) {
         char id[2] = {(char)('0' + random_below(10)), 0};
-        struct command_change change = {.model = drive_text("mediacontainer"),
-                                        .document_id = drive_text(id),
-                                        .affected_model = drive_text(random_below(2) == 0 ? "mediaContainer" : "person"),
-                                        .json = drive_text("{\"a\": 1}")};
+        struct command_change change = {
+            .model = drive_text("mediacontainer"),
+            .document_id = drive_text(id),
+            .affected_model = drive_text(random_below(2) == 0 ? "mediaContainer" : "person"),
+            .json = drive_text("{\"a\": 1}")};
         change.groups.count = (uint8_t)random_below(2);
         change.groups.names[0] = drive_text("*");
         command_change_put(&to, &change);
@@ -106,7 +117,8 @@ static void record_some(struct world *w) {
     (void)drive_one(w->d, &command);
 }
 
-static void step(struct world *w) {
+static void step(struct world *w)
+{
     switch (random_below(12)) {
     case 0:
     case 1:
@@ -138,12 +150,14 @@ static void step(struct world *w) {
         drive_wait(w->d, random_below(3000));
         break;
     default:
-        drive_tick(w->d, (uint16_t)random_below(300), random_below(50) == 0 ? ENTRY_RESUME | ENTRY_JUMP : 0);
+        drive_tick(w->d, (uint16_t)random_below(300),
+                   random_below(50) == 0 ? ENTRY_RESUME | ENTRY_JUMP : 0);
         break;
     }
 }
 
-static struct core_limits small_limits(void) {
+static struct core_limits small_limits(void)
+{
     struct core_limits limits = drive_limits();
     limits.activities_max = 40;
     limits.tombstones_max = 60;
@@ -159,7 +173,8 @@ static struct core_limits small_limits(void) {
     return limits;
 }
 
-static void equal_snapshots(const struct drive *a, const struct drive *b) {
+static void equal_snapshots(const struct drive *a, const struct drive *b)
+{
     struct drive_snapshot one = drive_snapshot(a);
     struct drive_snapshot two = drive_snapshot(b);
     assert_int_equal(one.length, two.length);
@@ -170,12 +185,14 @@ static void equal_snapshots(const struct drive *a, const struct drive *b) {
 }
 
 /* Applies to `to` what was journaled since `from`. */
-static size_t follow(struct drive *to, const struct drive *of, size_t from) {
+static size_t follow(struct drive *to, const struct drive *of, size_t from)
+{
     drive_replay(to, of->journal + from, of->journal_bytes - from);
     return of->journal_bytes;
 }
 
-static void round_trips_stay_equal(void **state) {
+static void round_trips_stay_equal(void **state)
+{
     (void)state;
     struct core_limits limits = small_limits();
     struct core_limits larger = limits;
@@ -215,7 +232,8 @@ static void round_trips_stay_equal(void **state) {
 }
 
 /* Capacity is no state: also not before LIMITS came, and not through free lists or trees. */
-static void capacity_is_no_state(void **state) {
+static void capacity_is_no_state(void **state)
+{
     (void)state;
     struct core_limits limits = small_limits();
     struct core_limits standard;
@@ -232,8 +250,10 @@ static void capacity_is_no_state(void **state) {
     drive_free(w.d);
 }
 
-/* A limit that is lowered fails nothing: what is live stays, what is retained leaves oldest first; and it can be raised. */
-static void lowered_limits(void **state) {
+/* A limit that is lowered fails nothing: what is live stays, what is retained leaves oldest first;
+ * and it can be raised. */
+static void lowered_limits(void **state)
+{
     (void)state;
     struct core_limits limits = small_limits();
     struct core_limits least = limits;
@@ -271,7 +291,8 @@ static void lowered_limits(void **state) {
 
 /* ---- Damage ---- */
 
-static int load_result(struct drive_snapshot *s, const struct core_limits *capacity) {
+static int load_result(struct drive_snapshot *s, const struct core_limits *capacity)
+{
     size_t bytes;
     struct core *core = drive_core_new(capacity, &bytes);
     struct core_stream stream = drive_stream(s);
@@ -287,7 +308,8 @@ static int load_result(struct drive_snapshot *s, const struct core_limits *capac
             struct entry_head head = {.version = 1, .elapsed_ms = 1000, .clock_ms = info.wall_ms};
             struct writer to = writer_of(entry, sizeof entry);
             entry_head_encode(&head, &to);
-            assert_int_equal(core_apply(core, ++info.index, bytes_of(entry, sizeof entry), &effects), CORE_OK);
+            assert_int_equal(
+                core_apply(core, ++info.index, bytes_of(entry, sizeof entry), &effects), CORE_OK);
         }
         assert_null(core_verify(core));
     }
@@ -295,7 +317,8 @@ static int load_result(struct drive_snapshot *s, const struct core_limits *capac
     return result;
 }
 
-static struct world busy(const struct core_limits *limits) {
+static struct world busy(const struct core_limits *limits)
+{
     struct world w = {.d = drive_new(limits)};
     for (int i = 0; i < 1500; i++) {
         step(&w);
@@ -304,7 +327,8 @@ static struct world busy(const struct core_limits *limits) {
 }
 
 /* One bit anywhere: the hash at the end finds it. */
-static void flipped_bits_are_refused(void **state) {
+static void flipped_bits_are_refused(void **state)
+{
     (void)state;
     struct core_limits limits = small_limits();
     limits.feed_window_bytes = MIB(1);
@@ -329,7 +353,8 @@ static void flipped_bits_are_refused(void **state) {
 }
 
 /* Hostile bytes with a right hash: refused, or as good as sound. */
-static void hostile_snapshots_do_no_harm(void **state) {
+static void hostile_snapshots_do_no_harm(void **state)
+{
     (void)state;
     struct core_limits limits = small_limits();
     limits.feed_window_bytes = MIB(1);
@@ -359,7 +384,8 @@ static void hostile_snapshots_do_no_harm(void **state) {
     drive_free(w.d);
 }
 
-static void too_small_a_core_says_so(void **state) {
+static void too_small_a_core_says_so(void **state)
+{
     (void)state;
     struct core_limits limits = small_limits();
     struct world w = busy(&limits);
@@ -379,7 +405,8 @@ static void too_small_a_core_says_so(void **state) {
     drive_free(w.d);
 }
 
-static void a_wrong_digest_is_noticed(void **state) {
+static void a_wrong_digest_is_noticed(void **state)
+{
     (void)state;
     struct core_limits limits = small_limits();
     for (uint64_t age = 1; age <= 70; age++) {
@@ -387,7 +414,8 @@ static void a_wrong_digest_is_noticed(void **state) {
         drive_wait_by(d, 100, 1);
         struct core_info info;
         core_info(d->core, &info);
-        struct command tick = {.kind = COMMAND_TICK, .tick = {.index = info.index, .digest = info.digest ^ 1}};
+        struct command tick = {.kind = COMMAND_TICK,
+                               .tick = {.index = info.index, .digest = info.digest ^ 1}};
         for (uint64_t i = 1; i < age; i++) {
             drive_tick(d, 1, 0);
         }
@@ -399,7 +427,8 @@ static void a_wrong_digest_is_noticed(void **state) {
 }
 
 /* Bytes that are no entry. */
-static void malformed_entries(void **state) {
+static void malformed_entries(void **state)
+{
     (void)state;
     struct core_limits limits = small_limits();
     struct world w = busy(&limits);
@@ -426,12 +455,17 @@ static void malformed_entries(void **state) {
     drive_free(w.d);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trips_stay_equal),       cmocka_unit_test(capacity_is_no_state),
-        cmocka_unit_test(lowered_limits),               cmocka_unit_test(flipped_bits_are_refused),
-        cmocka_unit_test(hostile_snapshots_do_no_harm), cmocka_unit_test(too_small_a_core_says_so),
-        cmocka_unit_test(a_wrong_digest_is_noticed),    cmocka_unit_test(malformed_entries),
+        cmocka_unit_test(round_trips_stay_equal),
+        cmocka_unit_test(capacity_is_no_state),
+        cmocka_unit_test(lowered_limits),
+        cmocka_unit_test(flipped_bits_are_refused),
+        cmocka_unit_test(hostile_snapshots_do_no_harm),
+        cmocka_unit_test(too_small_a_core_says_so),
+        cmocka_unit_test(a_wrong_digest_is_noticed),
+        cmocka_unit_test(malformed_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

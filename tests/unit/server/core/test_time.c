@@ -1,7 +1,8 @@
 /* The kill rule and the clock under simulated time. */
 #include "tests/unit/server/core/drive.h"
 
-static struct core_info info_of(const struct drive *d) {
+static struct core_info info_of(const struct drive *d)
+{
     struct core_info info;
     core_info(d->core, &info);
     return info;
@@ -9,7 +10,8 @@ static struct core_info info_of(const struct drive *d) {
 
 static const char *principal = "spiffe://test/app";
 
-static void alive_at_90_s_dead_before_91(void **state) {
+static void alive_at_90_s_dead_before_91(void **state)
+{
     (void)state;
     for (uint16_t step = 1; step <= 1000; step = (uint16_t)(step * 7 + 3)) {
         struct core_limits limits = drive_limits();
@@ -30,8 +32,10 @@ static void alive_at_90_s_dead_before_91(void **state) {
     }
 }
 
-/* Ticks at deadlines only, as the engine makes them: at least one a second, and when something is due. */
-static void deadlines_are_enough(void **state) {
+/* Ticks at deadlines only, as the engine makes them: at least one a second, and when something is
+ * due. */
+static void deadlines_are_enough(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
@@ -50,7 +54,8 @@ static void deadlines_are_enough(void **state) {
     drive_free(d);
 }
 
-static void a_sign_of_life_starts_anew(void **state) {
+static void a_sign_of_life_starts_anew(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
@@ -76,7 +81,8 @@ static void a_sign_of_life_starts_anew(void **state) {
 }
 
 /* Ten minutes off are not in service time, and the start gives 60 s. */
-static void downtime_kills_nobody(void **state) {
+static void downtime_kills_nobody(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
@@ -96,7 +102,8 @@ static void downtime_kills_nobody(void **state) {
     drive_free(d);
 }
 
-static void nobody_is_killed_in_the_first_minute_after_a_stall(void **state) {
+static void nobody_is_killed_in_the_first_minute_after_a_stall(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
@@ -113,7 +120,8 @@ static void nobody_is_killed_in_the_first_minute_after_a_stall(void **state) {
     drive_free(d);
 }
 
-static void clock_steps_change_nothing(void **state) {
+static void clock_steps_change_nothing(void **state)
+{
     (void)state;
     const int64_t ten_years_ms = (int64_t)10 * 365 * 86400 * 1000;
     struct core_limits limits = drive_limits();
@@ -123,7 +131,8 @@ static void clock_steps_change_nothing(void **state) {
     uint64_t job = drive_create(d, &anna, "upload");
     uint64_t wall = info_of(d).wall_ms;
     for (int i = 0; i < 90; i++) {
-        d->clock_ms = (uint64_t)((int64_t)d->clock_ms + (i % 2 == 0 ? ten_years_ms : -ten_years_ms));
+        d->clock_ms =
+            (uint64_t)((int64_t)d->clock_ms + (i % 2 == 0 ? ten_years_ms : -ten_years_ms));
         drive_wait(d, 1000);
         assert_true(info_of(d).wall_ms > wall);
         wall = info_of(d).wall_ms;
@@ -135,7 +144,8 @@ static void clock_steps_change_nothing(void **state) {
 }
 
 /* A thousandth of a second holds five entries: most carry 0 ms, and the sum is right. */
-static void many_entries_do_not_slow_time(void **state) {
+static void many_entries_do_not_slow_time(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
@@ -160,7 +170,8 @@ static void many_entries_do_not_slow_time(void **state) {
     drive_free(d);
 }
 
-static void the_wall_clock_never_goes_back_and_comes_home(void **state) {
+static void the_wall_clock_never_goes_back_and_comes_home(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
@@ -181,7 +192,8 @@ static void the_wall_clock_never_goes_back_and_comes_home(void **state) {
     drive_free(d);
 }
 
-static void a_jump_of_hours_is_followed_after_a_minute(void **state) {
+static void a_jump_of_hours_is_followed_after_a_minute(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
@@ -205,7 +217,8 @@ static void a_jump_of_hours_is_followed_after_a_minute(void **state) {
     drive_free(d);
 }
 
-static void a_shorter_silence_counts_at_once(void **state) {
+static void a_shorter_silence_counts_at_once(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     struct drive *d = drive_new(&limits);
@@ -228,7 +241,8 @@ static void a_shorter_silence_counts_at_once(void **state) {
 }
 
 /* More kills than one entry does: all within the second. */
-static void many_die_together(void **state) {
+static void many_die_together(void **state)
+{
     (void)state;
     struct core_limits limits = drive_limits();
     limits.activities_max = 20000;
@@ -251,7 +265,8 @@ static void many_die_together(void **state) {
     drive_free(d);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alive_at_90_s_dead_before_91),
         cmocka_unit_test(deadlines_are_enough),
