@@ -92,8 +92,8 @@ static int make_first(struct journal *journal, struct journal_error *error)
     journal->header = (struct segment_header){.first = 1, .size = journal->options.segment_bytes};
     int result = storage_random(&journal->header.epoch, sizeof journal->header.epoch);
     if (result == 0)
-        result =
-            storage_create(journal->directory, RECOVERY_TEMPORARY, journal->header.size, &file);
+        result = segment_create(journal->directory, RECOVERY_TEMPORARY, journal->header.size, NULL,
+                                NULL, &file);
     if (result != 0)
         return journal_error_storage(error, result, "making the first segment in %s",
                                      journal->options.directory);
@@ -436,8 +436,8 @@ static int copy_last(struct journal *journal, struct journal_error *error)
     header.size = used > journal->options.segment_bytes ? used : journal->options.segment_bytes;
     int result = storage_open(journal->directory, name.text, &from);
     if (result == 0)
-        result =
-            storage_create(journal->directory, RECOVERY_TEMPORARY, header.size, &journal->active);
+        result = segment_create(journal->directory, RECOVERY_TEMPORARY, header.size, NULL, NULL,
+                                &journal->active);
     if (result == 0)
         result = copy_bytes(from, journal->active, journal->offset);
     storage_close(from);

@@ -9,9 +9,10 @@
 
 enum {
     RETRY_SECONDS = 1,
-    RESERVE_ADD = 1 << 20, /* a snapshot is at least this much larger than the last one when the
-                              reserve is sized */
-    RESERVE_SHARE = 8      /* or by this part of it */
+    REST_NANOSECONDS = 10 * 1000 * 1000, /* after each megabyte: a spare of 64 MiB takes a second */
+    NANOSECONDS = 1000 * 1000 * 1000,
+    RESERVE_ADD = 1 << 20, /* a snapshot may be this much larger than the last one */
+    RESERVE_SHARE = 8      /* and by this part of it */
 };
 
 const char *journal_spare_name(size_t spare)
@@ -34,19 +35,45 @@ static uint64_t reserve_wanted(const struct journal *journal)
 static int next_task(const struct journal *journal)
 {
     const struct journal_shared *shared = journal->shared;
+    bool has_first = shared->spares[0] != NULL;
+    bool has_second = shared->spares[1] != NULL;
     if (shared->reserve_spent)
         return -1;
-    for (int spare = 0; spare < JOURNAL_SPARES; spare++)
-        if (shared->spares[spare] == NULL)
-            return spare;
-    return shared->reserve_bytes < reserve_wanted(journal) ? JOURNAL_SPARES : -1;
+    if (!has_first && !has_second)
+        return 0;
+    if (shared->reserve_bytes < reserve_wanted(journal))
+        return JOURNAL_SPARES;
+    return has_first ? (has_second ? -1 : 1) : 0;
+}
+
+/* Called between the pieces of a spare. While the other spare stands there is time, and commits go
+ * first; a roll takes it, signals, and then there is none. */
+static bool rest(void *argument)
+{
+    struct journal *journal = argument;
+    struct journal_shared *shared = journal->shared;
+    struct timespec until;
+    int result = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += REST_NANOSECONDS;
+    until.tv_sec += until.tv_nsec / NANOSECONDS;
+    until.tv_nsec %= NANOSECONDS;
+    pthread_mutex_lock(&shared->lock);
+    while (!shared->keeper_stopping && (shared->spares[0] != NULL || shared->spares[1] != NULL) &&
+           result != ETIMEDOUT)
+        result = pthread_cond_timedwait(&shared->keep, &shared->lock, &until);
+    bool stopping = shared->keeper_stopping;
+    pthread_mutex_unlock(&shared->lock);
+    return !stopping;
 }
 
 static int make_spare(struct journal *journal, size_t spare, struct journal_error *error)
 {
     struct storage_file *file = NULL;
-    int result = storage_create(journal->directory, journal_spare_name(spare),
-                                journal->options.segment_bytes, &file);
+    int result = segment_create(journal->directory, journal_spare_name(spare),
+                                journal->options.segment_bytes, rest, journal, &file);
+    if (result == -ECANCELED)
+        return 0;
     if (result != 0)
         return journal_error_storage(error, result, "making %s", journal_spare_name(spare));
     pthread_mutex_lock(&journal->shared->lock);
@@ -61,7 +88,9 @@ static int make_reserve(struct journal *journal, struct journal_error *error)
     uint64_t wanted = reserve_wanted(journal);
     journal->shared->reserve_bytes = 0;
     pthread_mutex_unlock(&journal->shared->lock);
-    int result = storage_reserve(journal->directory, RECOVERY_RESERVE, wanted);
+    struct storage_file *file = NULL;
+    int result = storage_create(journal->directory, RECOVERY_RESERVE, wanted, &file);
+    storage_close(file);
     if (result != 0)
         return journal_error_storage(error, result, "making " RECOVERY_RESERVE);
     pthread_mutex_lock(&journal->shared->lock);

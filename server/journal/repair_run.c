@@ -88,7 +88,7 @@ static int write_piece(struct storage_directory *directory, const struct repair_
     struct segment_name old = segment_name(piece->file);
     int result = piece->file == 0 ? 0 : storage_open(directory, old.text, &copy.from);
     if (result == 0)
-        result = storage_create(directory, RECOVERY_TEMPORARY, header.size, &copy.to);
+        result = segment_create(directory, RECOVERY_TEMPORARY, header.size, NULL, NULL, &copy.to);
     if (result == 0 && copy.from != NULL)
         result = copy_bytes(&copy);
     if (result != 0)

@@ -19,7 +19,8 @@ enum {
     OFFSET_SIZE = 32,
     OFFSET_ZERO = 40,
     OFFSET_CHECKSUM = 504,
-    DIGITS = 20
+    DIGITS = 20,
+    ZERO_PIECE = 1 << 20
 };
 
 static const char magic[8] = "ACTVJRNL";
@@ -97,6 +98,39 @@ enum entry_fault segment_header_decode(const uint8_t sector[ENTRY_SECTOR],
                  header->size <= SEGMENT_SIZE_MAX &&
                  all_zero(sector + OFFSET_ZERO, OFFSET_CHECKSUM - OFFSET_ZERO);
     return sound ? ENTRY_SOUND : ENTRY_WRONG_HEADER;
+}
+
+static int write_zeros(struct storage_file *file, uint64_t size, bool (*rest)(void *context),
+                       void *context)
+{
+    uint8_t *zeros = calloc(1, ZERO_PIECE);
+    int result = zeros == NULL ? -ENOMEM : 0;
+    for (uint64_t done = 0; result == 0 && done < size; done += ZERO_PIECE) {
+        size_t piece = size - done < ZERO_PIECE ? (size_t)(size - done) : ZERO_PIECE;
+        result = storage_write(file, done, zeros, piece);
+        if (result == 0)
+            result = storage_sync(file);
+        if (result == 0 && rest != NULL && !rest(context))
+            result = -ECANCELED;
+    }
+    free(zeros);
+    return result;
+}
+
+int segment_create(struct storage_directory *directory, const char *name, uint64_t size,
+                   bool (*rest)(void *context), void *context, struct storage_file **file)
+{
+    int result = storage_create(directory, name, size, file);
+    if (result != 0)
+        return result;
+    result = write_zeros(*file, size, rest, context);
+    if (result != 0) {
+        storage_close(*file);
+        *file = NULL;
+        /* What cannot be removed now is removed at the next start. */
+        (void)!storage_remove(directory, name);
+    }
+    return result;
 }
 
 int segment_publish(struct storage_directory *directory, struct storage_file *file,

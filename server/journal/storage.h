@@ -39,17 +39,12 @@ __attribute__((warn_unused_result)) int storage_rename(struct storage_directory 
 __attribute__((warn_unused_result)) int storage_remove(struct storage_directory *directory,
                                                        const char *name);
 
-/* Makes or replaces a file of `size` zeros and opens it for reading and writing. The zeros are
- * really written and synced: a later write inside cannot find the disk full, and its sync has no
- * metadata to write (measured: twice the rate of 48 KB commits of a file that is only
- * preallocated). Size 0 makes an empty file, which grows. A failure leaves no file, and *file NULL.
- */
+/* Makes or replaces a file of `size` zeros, with its blocks allocated and that synced, and opens it
+ * for reading and writing. Size 0 makes an empty file, which grows. A failure leaves no file, and
+ * *file NULL. */
 __attribute__((warn_unused_result)) int storage_create(struct storage_directory *directory,
                                                        const char *name, uint64_t size,
                                                        struct storage_file **file);
-/* Makes or replaces a file that only takes space. A failure leaves no file. */
-__attribute__((warn_unused_result)) int storage_reserve(struct storage_directory *directory,
-                                                        const char *name, uint64_t size);
 /* Opens for reading; -ENOENT when it is absent. */
 __attribute__((warn_unused_result)) int storage_open(struct storage_directory *directory,
                                                      const char *name, struct storage_file **file);

@@ -14,12 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    ZERO_PIECE = 1 << 20,
-    ZERO_SYNC =
-        4 << 20 /* so much may be dirty while zeros are written: about 2 ms of a disk's time */
-};
-
 struct storage_directory {
     int descriptor;
 };
@@ -138,22 +132,6 @@ static int open_file(struct storage_directory *directory, const char *name, int 
     return 0;
 }
 
-static int write_zeros(struct storage_file *file, uint64_t size)
-{
-    uint8_t *zeros = calloc(1, ZERO_PIECE);
-    int result = zeros == NULL ? -ENOMEM : -posix_fallocate(file->descriptor, 0, (off_t)size);
-    for (uint64_t done = 0; result == 0 && done < size; done += ZERO_PIECE) {
-        size_t piece = size - done < ZERO_PIECE ? (size_t)(size - done) : ZERO_PIECE;
-        result = storage_write(file, done, zeros, piece);
-        if (result == 0 && (done + piece) % ZERO_SYNC == 0)
-            result = storage_sync(file);
-    }
-    free(zeros);
-    if (result == 0 && fsync(file->descriptor) != 0)
-        result = -errno;
-    return result;
-}
-
 int storage_create(struct storage_directory *directory, const char *name, uint64_t size,
                    struct storage_file **file)
 {
@@ -166,25 +144,14 @@ int storage_create(struct storage_directory *directory, const char *name, uint64
     if (result != 0)
         return result;
     if (size > 0)
-        result = write_zeros(*file, size);
+        result = -posix_fallocate((*file)->descriptor, 0, (off_t)size);
+    if (result == 0 && size > 0 && fsync((*file)->descriptor) != 0)
+        result = -errno;
     if (result != 0) {
         storage_close(*file);
         *file = NULL;
         (void)unlinkat(directory->descriptor, name, 0);
     }
-    return result;
-}
-
-int storage_reserve(struct storage_directory *directory, const char *name, uint64_t size)
-{
-    struct storage_file *file;
-    int result = storage_create(directory, name, 0, &file);
-    if (result != 0)
-        return result;
-    result = -posix_fallocate(file->descriptor, 0, (off_t)size);
-    storage_close(file);
-    if (result != 0)
-        (void)unlinkat(directory->descriptor, name, 0);
     return result;
 }
 

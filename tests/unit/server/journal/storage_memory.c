@@ -339,11 +339,20 @@ unsigned memory_count(const char *prefix)
     return count;
 }
 
+/* Space that was only held ready is not worth a copy: the next start removes it. */
+static bool is_worth_saving(const char *name)
+{
+    return strncmp(name, "segment.spare", 13) != 0 && strcmp(name, "reserve") != 0;
+}
+
 static struct table copy_of(const struct table *table)
 {
-    struct table copy = *table;
+    struct table copy = {.count = 0};
+    for (size_t i = 0; i < table->count; i++)
+        if (is_worth_saving(table->items[i].name))
+            put(&copy, table->items[i].name, table->items[i].inode);
     for (size_t i = 0; i < copy.count; i++) {
-        const struct inode *from = table->items[i].inode;
+        const struct inode *from = copy.items[i].inode;
         struct inode *inode = inode_new(from->size);
         memcpy(inode->cache, from->cache, from->size);
         memcpy(inode->disk, from->cache, from->size);
@@ -485,14 +494,6 @@ int storage_create(struct storage_directory *directory, const char *name, uint64
     put(new_state(), name, inode);
     *file = file_new(inode, true);
     return end_operation(0);
-}
-
-int storage_reserve(struct storage_directory *directory, const char *name, uint64_t size)
-{
-    struct storage_file *file;
-    int result = storage_create(directory, name, size, &file);
-    storage_close(file);
-    return result;
 }
 
 int storage_open(struct storage_directory *directory, const char *name, struct storage_file **file)

@@ -43,7 +43,7 @@ void memory_heal(const char *name);
  * call. */
 const char *memory_last(const char *prefix);
 unsigned memory_count(const char *prefix);
-/* A copy of the whole disk, and back to it. One copy. */
+/* A copy of the disk, but for spares and reserve, and back to it. One copy. */
 void memory_save(void);
 void memory_restore(void);
 

