@@ -62,7 +62,13 @@ static bool room(const struct names *names, const struct core_limits *limits, en
     if (kind == NAME_TENANT && names->tenants.used >= limits->tenants_max) {
         return false;
     }
-    return !shares_refuse(names, tenant, SHARE_NAMES, names->records.used, 1, limits->names_max) &&
+    /* Tenants' own names, types and models belong to no tenant, and are not the others that a
+     * heavy tenant must leave room for. */
+    bool alone = tenant == 0 || names->tenants.used == 1;
+    bool refused = alone ? names->records.used >= limits->names_max
+                         : shares_refuse(names, tenant, SHARE_NAMES, names->records.used, 1,
+                                         limits->names_max);
+    return !refused &&
            pool_room(&names->texts, limits->names_bytes, pool_blocks(&names->texts, length));
 }
 
