@@ -6,6 +6,8 @@
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <psa/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +96,8 @@ struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *
     (void)snprintf(service, sizeof service, "%u", port);
     int code = mbedtls_net_connect(&peer->net, "127.0.0.1", service, MBEDTLS_NET_PROTO_TCP);
     if (code == 0) {
+        const int yes = 1; /* or every small write waits for the other side's delayed ACK */
+        (void)setsockopt(peer->net.fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
         mbedtls_ssl_set_bio(&peer->ssl, &peer->net, mbedtls_net_send, NULL,
                             mbedtls_net_recv_timeout);
         do {
@@ -105,6 +109,11 @@ struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *
         return NULL;
     }
     return peer;
+}
+
+void peer_patience(struct peer *peer, uint32_t milliseconds)
+{
+    mbedtls_ssl_conf_read_timeout(&peer->config, milliseconds);
 }
 
 void peer_close(struct peer *peer)

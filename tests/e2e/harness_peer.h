@@ -10,6 +10,8 @@ struct peer;
  * handshake fails. `milliseconds` bounds every later read. */
 struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *who,
                           uint32_t milliseconds);
+/* Another bound for the reads from here on. */
+void peer_patience(struct peer *peer, uint32_t milliseconds);
 void peer_close(struct peer *peer); /* accepts NULL */
 
 /* Everything written, or false. */

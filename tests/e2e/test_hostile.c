@@ -138,7 +138,7 @@ static void test_a_server_with_a_foreign_certificate_is_refused_by_the_client(vo
 static void test_mutated_frames_get_an_answer_each(void **state)
 {
     (void)state;
-    uint32_t count = test_count(2000);
+    uint32_t count = test_count(10000);
     uint64_t seed = 4242;
     uint8_t payload[128];
     uint8_t original[512];
@@ -195,9 +195,10 @@ static void test_any_length_claim_closes_the_connection_only(void **state)
         for (size_t i = 0; i < 8; i++) {
             head[i] = (uint8_t)(claim >> 8 * (7 - i));
         }
-        struct peer *peer = peer_connect(&scene, server.port, "worker", 200);
+        struct peer *peer = peer_connect(&scene, server.port, "worker", 10000);
         assert_non_null(peer);
         assert_true(peer_greet(peer));
+        peer_patience(peer, 50);
         (void)peer_write(peer, head, sizeof head);
         uint8_t byte;
         assert_false(peer_read(peer, &byte, 1)); /* closed, or waiting for what was promised */
