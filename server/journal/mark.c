@@ -84,7 +84,6 @@ void mark_close(struct mark *mark)
 {
     if (mark->page == NULL)
         return;
-    mark_set(mark, 0);
     storage_unmap(mark->page, sizeof *mark->page);
     *mark = (struct mark){0};
 }

@@ -40,6 +40,6 @@ __attribute__((warn_unused_result)) int mark_read(struct storage_directory *dire
 __attribute__((warn_unused_result)) int mark_started(struct mark *mark,
                                                      struct journal_error *error);
 void mark_set(struct mark *mark, uint64_t index); /* one thread */
-void mark_close(struct mark *mark);               /* clears the marks; accepts a zeroed one */
+void mark_close(struct mark *mark);               /* leaves the marks; accepts a zeroed one */
 
 #endif
