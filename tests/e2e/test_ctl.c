@@ -1,0 +1,249 @@
+/* activityctl as people and scripts use it: output, JSON with the names of the service's users,
+ * exit codes. */
+#include "tests/e2e/harness.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static struct scene scene;
+static struct server server;
+
+static int set_up(void **state)
+{
+    (void)state;
+    scene_make(&scene);
+    server_start(&server, &scene, NULL);
+    static const char *const cast[] = {"worker", "boss", "stranger"};
+    for (size_t i = 0; i < sizeof cast / sizeof cast[0]; i++) {
+        char profile[2048];
+        char name[64];
+        (void)snprintf(profile, sizeof profile,
+                       "server = {\"%s\"}\nserver_name = \"localhost\"\nca = \"%s/tls/ca.crt\"\n"
+                       "cert = \"%s/tls/%s.crt\"\nkey = \"%s/tls/%s.key\"\n",
+                       server.url, scene.directory, scene.directory, cast[i], scene.directory,
+                       cast[i]);
+        (void)snprintf(name, sizeof name, "%s.profile", cast[i]);
+        scene_write(&scene, name, profile);
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    server_kill(&server);
+    scene_end(&scene);
+    return 0;
+}
+
+/* Runs a shell line in which $ctl is activityctl with the worker's profile and $dir the scene.
+ * stdout and stderr go to `output`; returns the exit code. */
+static int shell(char *output, size_t room, const char *line)
+{
+    const char *binaries = getenv("ACTIVITY_BIN");
+    char command[4096];
+    (void)snprintf(
+        command, sizeof command,
+        "exec 2>&1; dir=%s; bin=%s/activityctl; ctl=\"$bin --profile $dir/worker.profile\"; %s",
+        scene.directory, binaries == NULL ? "build" : binaries, line);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t length = fread(output, 1, room - 1, pipe);
+    output[length] = '\0';
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static char output[65536];
+
+#define assert_shell(line, code)                                                                   \
+    do {                                                                                           \
+        int code_ = shell(output, sizeof output, line);                                            \
+        if (code_ != (code)) {                                                                     \
+            print_error("%s\n%s\n", line, output);                                                 \
+        }                                                                                          \
+        assert_int_equal(code_, code);                                                             \
+    } while (0)
+
+static void assert_says(const char *text)
+{
+    if (strstr(output, text) == NULL) {
+        print_error("wanted: %s\ngot: %s\n", text, output);
+    }
+    assert_non_null(strstr(output, text));
+}
+
+static json_t *only_line(void)
+{
+    json_error_t error;
+    json_t *object = json_loads(output, JSON_REJECT_DUPLICATES, &error);
+    if (object == NULL) {
+        print_error("%s in %s\n", error.text, output);
+    }
+    assert_non_null(object);
+    return object;
+}
+
+static void test_help_and_usage(void **state)
+{
+    (void)state;
+    assert_shell("$bin --help", 0);
+    assert_says("Exit codes: 0 ok");
+    static const char *const commands[] = {"create", "update", "destroy",     "get",
+                                           "find",   "result", "record",      "pipe",
+                                           "batch",  "health", "server-info", "users"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        char line[64];
+        (void)snprintf(line, sizeof line, "$bin %s --help", commands[i]);
+        assert_shell(line, 0);
+        assert_says("Examples:");
+        assert_says(commands[i]);
+    }
+    assert_shell("$bin", 2);
+    assert_shell("$bin nonsense", 2);
+    assert_says("there is no command 'nonsense'");
+    assert_shell("$ctl get twelve", 2);
+    assert_shell("$ctl update 1 101", 2);
+    assert_says("0 to 100");
+    assert_shell("$ctl find --state asleep", 2);
+    assert_shell("$bin --profile /nonexistent/profile find", 2);
+}
+
+static void test_one_job_from_the_command_line(void **state)
+{
+    (void)state;
+    assert_shell("$ctl create upload 'Holiday pictures' --group editors --attribute size=12 "
+                 ">$dir/job; cat $dir/job",
+                 0);
+    assert_shell("$ctl update $(cat $dir/job) 40 --status '40 of 100'", 0);
+    assert_says("40 % APPLIED");
+    assert_shell("$ctl get $(cat $dir/job) --json", 0);
+    json_t *object = only_line();
+    assert_string_equal(json_string_value(json_object_get(object, "title")), "Holiday pictures");
+    assert_int_equal(json_integer_value(json_object_get(object, "percent")), 40);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(object, "attributes"), "size")), "12");
+    assert_true(json_is_integer(json_object_get(object, "jobId")));
+    assert_true(json_is_integer(json_object_get(object, "updated")));
+    json_decref(object);
+    assert_shell("$ctl result $(cat $dir/job)", 6);
+    assert_says("PENDING");
+    assert_shell("printf hello >$dir/content; $ctl update $(cat $dir/job) 100 --item a --item "
+                 "b=BAD --content $dir/content "
+                 "--content-type text/plain",
+                 0);
+    assert_shell("$ctl result $(cat $dir/job) --output $dir/out && cmp $dir/content $dir/out", 0);
+    assert_shell("$ctl result $(cat $dir/job) --json", 0);
+    object = only_line();
+    assert_string_equal(json_string_value(json_object_get(object, "state")), "READY");
+    assert_string_equal(json_string_value(json_object_get(object, "content")), "hello");
+    assert_int_equal(json_array_size(json_object_get(object, "items")), 2);
+    json_decref(object);
+    assert_shell("$ctl update $(cat $dir/job) 3", 6);
+    assert_shell("$ctl destroy $(cat $dir/job)", 6);
+}
+
+static void test_exit_codes_tell_what_happened(void **state)
+{
+    (void)state;
+    assert_shell("$ctl get 4711", 5);
+    assert_shell("$ctl update 4711 5", 5);
+    assert_shell("$ctl users", 4);
+    assert_says("NOT_ALLOWED");
+    assert_shell("$bin --profile $dir/boss.profile users", 0);
+    assert_shell("$ctl create 9lives", 1);
+    assert_says("type");
+    assert_shell("$ctl health", 0);
+    assert_says("SERVING");
+    assert_shell("$ctl health no.such.Service", 5);
+    char line[256];
+    (void)snprintf(line, sizeof line, "$ctl --server tls+tcp://127.0.0.1:%u --timeout 500 health",
+                   free_port());
+    assert_shell(line, 3);
+    assert_shell("$bin --profile $dir/stranger.profile --timeout 1000 health", 3);
+}
+
+static void test_batches_of_lines(void **state)
+{
+    (void)state;
+    assert_shell("$ctl create batchUpdate many --count 2500 >$dir/jobs; wc -l <$dir/jobs; sort -u "
+                 "$dir/jobs | wc -l",
+                 0);
+    assert_string_equal(output, "2500\n2500\n");
+    assert_shell("sed 's/.*/{\"jobId\":&,\"percent\":50}/' $dir/jobs | $ctl batch -", 0);
+    assert_says("2500 updates: 2500 applied, 0 heartbeats, 0 ignored");
+    assert_shell("sed 's/.*/{\"jobId\":&,\"percent\":49}/' $dir/jobs | $ctl batch - --size 7", 0);
+    assert_says("2500 updates: 0 applied, 2500 heartbeats, 0 ignored");
+    assert_shell("echo '{\"jobId\":4711,\"percent\":1}' | $ctl batch - --json", 0);
+    assert_says("\"disposition\":");
+    assert_shell("echo '{\"jobId\":1}' | $ctl batch -", 2);
+    assert_says("line 1: \"percent\"");
+    assert_shell("$ctl find --activities --type batchUpdate --json | wc -l", 0);
+    assert_string_equal(output, "2500\n");
+}
+
+static void test_changes_carry_the_names_of_the_seed(void **state)
+{
+    (void)state;
+    assert_shell("$ctl record mediacontainer 123 mediaContainer --group '*'", 0);
+    assert_shell("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do $ctl find "
+                 "--changes-es --json | grep . && "
+                 "exit 0; sleep 0.1; done; exit 1",
+                 0);
+    json_t *object = only_line();
+    assert_string_equal(json_string_value(json_object_get(object, "model")), "es:mediacontainer");
+    assert_int_equal(json_integer_value(json_object_get(object, "id")), 123);
+    json_t *model = json_object_get(json_object_get(object, "affectedModels"), "mediaContainer");
+    json_t *range = json_object_get(model, "timeRange");
+    assert_int_equal(json_array_size(range), 2);
+    assert_true(json_equal(json_array_get(range, 0), json_array_get(range, 1)));
+    assert_true(json_equal(json_object_get(model, "updated"), json_object_get(object, "updated")));
+    json_decref(object);
+    assert_shell("echo "
+                 "'{\"model\":\"asset\",\"id\":\"007\",\"affectedModel\":\"Asset\",\"groups\":[\"*"
+                 "\"],\"json\":{\"a\":1}}' |"
+                 " $ctl record - && $ctl find --changes --json | grep asset",
+                 0);
+    assert_says("\"id\":\"007\"");
+    assert_shell("echo '{\"model\":\"asset\"}' | $ctl record -", 2);
+    assert_says("line 1: \"affectedModel\"");
+}
+
+static void test_pipe_copies_and_tells(void **state)
+{
+    (void)state;
+    assert_shell("head -c 3000000 /dev/urandom >$dir/in; $ctl pipe $dir/in >$dir/out && cmp "
+                 "$dir/in $dir/out",
+                 0);
+    assert_shell(
+        "$ctl find --activities --type upload --state completed --json | grep '\"title\":\"in\"'",
+        0);
+    json_t *object = only_line();
+    char line[256];
+    (void)snprintf(line, sizeof line, "$ctl result %lld",
+                   (long long)json_integer_value(json_object_get(object, "jobId")));
+    json_decref(object);
+    assert_shell(line, 0);
+    assert_says("READY");
+    assert_shell("$ctl pipe --title broken </dev/null >/dev/full", 0);
+    assert_shell("head -c 100000 /dev/zero | $ctl pipe --title broken >/dev/full", 1);
+    assert_shell("$ctl find --activities --state failed --json | grep broken", 0);
+    assert_says("WRITE_FAILED");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help_and_usage),
+        cmocka_unit_test(test_one_job_from_the_command_line),
+        cmocka_unit_test(test_exit_codes_tell_what_happened),
+        cmocka_unit_test(test_batches_of_lines),
+        cmocka_unit_test(test_changes_carry_the_names_of_the_seed),
+        cmocka_unit_test(test_pipe_copies_and_tells),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
