@@ -181,7 +181,8 @@ static void get_tick(struct reader *from, struct command *command)
     }
     struct bytes tenant;
     struct bytes user;
-    for (uint32_t i = 0; i < tick->beat_count && command_beat_next(from, &tenant, &user); i++) {
+    for (uint32_t i = 0; i < tick->beat_count && !from->failed; i++) {
+        from->failed = !command_beat_next(from, &tenant, &user);
     }
 }
 
@@ -371,7 +372,8 @@ static void get_record(struct reader *from, struct command *command)
         return;
     }
     struct command_change change;
-    for (uint32_t i = 0; i < record->change_count && command_change_next(from, &change); i++) {
+    for (uint32_t i = 0; i < record->change_count && !from->failed; i++) {
+        from->failed = !command_change_next(from, &change);
     }
 }
 
