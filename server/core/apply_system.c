@@ -17,7 +17,10 @@ void apply_epoch(struct core *core, const struct command *command)
         memcpy(&core->activities.order.salt, epoch->hash_key, sizeof core->activities.order.salt);
         core->activities.first_generation = epoch->first_generation;
     }
-    core->activities.raised += epoch->raise_generations;
+    /* At the most all generations are used up: they must not begin anew. */
+    uint32_t *raised = &core->activities.raised;
+    *raised = *raised > UINT32_MAX - epoch->raise_generations ? UINT32_MAX
+                                                              : *raised + epoch->raise_generations;
     tickets_set_next(&core->tickets, epoch->first_ticket);
     core->epoch = epoch->epoch;
     done(core);

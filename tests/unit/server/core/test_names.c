@@ -194,12 +194,9 @@ static void snapshots_are_found_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_paper_s_vectors),
-        cmocka_unit_test(pieces_hash_as_the_whole),
-        cmocka_unit_test(names_are_counted),
-        cmocka_unit_test(texts_of_every_length),
-        cmocka_unit_test(no_room_changes_nothing),
-        cmocka_unit_test(the_largest_holder_is_known),
+        cmocka_unit_test(the_paper_s_vectors),       cmocka_unit_test(pieces_hash_as_the_whole),
+        cmocka_unit_test(names_are_counted),         cmocka_unit_test(texts_of_every_length),
+        cmocka_unit_test(no_room_changes_nothing),   cmocka_unit_test(the_largest_holder_is_known),
         cmocka_unit_test(snapshots_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
