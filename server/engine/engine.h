@@ -14,9 +14,9 @@
 /* Time and randomness, so that a simulator can take their place. */
 struct engine_clock {
     void *context;
-    uint64_t (*boot_ms)(void *context);                     /* CLOCK_BOOTTIME, truncated */
-    uint64_t (*wall_ms)(void *context);                     /* CLOCK_REALTIME */
-    void (*random)(void *context, void *to, size_t length); /* getrandom */
+    uint64_t (*boot_ms)(void *context);                          /* CLOCK_BOOTTIME, truncated */
+    uint64_t (*wall_ms)(void *context);                          /* CLOCK_REALTIME */
+    void (*fill_random)(void *context, void *to, size_t length); /* getrandom */
 };
 extern const struct engine_clock engine_clock_system;
 

@@ -73,10 +73,10 @@ static void append_epoch(struct engine *engine, struct command *command)
     epoch->epoch = journal_epoch(engine->journal);
     epoch->raise_generations =
         engine->info.epoch == 0 ? 0 : generations_between(engine->info.wall_ms, wall_ms);
-    clock->random(clock->context, epoch->hash_key, sizeof epoch->hash_key);
-    clock->random(clock->context, &epoch->first_generation, sizeof epoch->first_generation);
+    clock->fill_random(clock->context, epoch->hash_key, sizeof epoch->hash_key);
+    clock->fill_random(clock->context, &epoch->first_generation, sizeof epoch->first_generation);
     epoch->first_generation &= (UINT32_C(1) << 28) - 1;
-    clock->random(clock->context, &epoch->first_ticket, sizeof epoch->first_ticket);
+    clock->fill_random(clock->context, &epoch->first_ticket, sizeof epoch->first_ticket);
     append_command(engine, command);
 }
 
