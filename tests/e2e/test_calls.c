@@ -276,7 +276,8 @@ static void test_the_seeds_example(void **state)
             const struct activity_affected_model *model = &sent->affected_models[0];
             assert_string_equal(model->affected_model, "mediaContainer");
             assert_true(sent->updated_ms == model->updated_ms);
-            /* On a loaded machine the three may fall into two batches; then the last one is shown. */
+            /* On a loaded machine the three may fall into two batches; then the last one is shown.
+             */
             assert_true(model->last_ms <= model->updated_ms);
             if (model->last_ms == accepted[2]) {
                 if (model->first_ms == accepted[0]) {

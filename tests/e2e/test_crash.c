@@ -1,5 +1,6 @@
-/* P1 and P2 against a real disk and real kills: what was acknowledged is there after every SIGKILL, what was repeated has
- * the effect of one, and the state is the same function of the journal. N=10 makes it ten times as long. */
+/* P1 and P2 against a real disk and real kills: what was acknowledged is there after every SIGKILL,
+ * what was repeated has the effect of one, and the state is the same function of the journal. N=10
+ * makes it ten times as long. */
 #include "tests/e2e/harness.h"
 
 #include <signal.h>
@@ -41,7 +42,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Whatever comes: creates, updates and batches until the server is killed; only acknowledged effects are written down. */
+/* Whatever comes: creates, updates and batches until the server is killed; only acknowledged
+ * effects are written down. */
 static void work_until_killed(activity_client *client, uint64_t *seed, uint32_t milliseconds)
 {
     enum { WINDOW = 32, BATCH = 50 };
@@ -129,7 +131,8 @@ static const struct job *acknowledged(const uint32_t *sorted, uint64_t id)
     return low < job_count && jobs[sorted[low]].id == id ? &jobs[sorted[low]] : NULL;
 }
 
-/* Every acknowledged job is found once, at least as far as was acknowledged, and no id was given twice. */
+/* Every acknowledged job is found once, at least as far as was acknowledged, and no id was given
+ * twice. */
 static void check_all(activity_client *client)
 {
     static uint32_t sorted[JOBS_MAX];

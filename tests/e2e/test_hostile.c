@@ -1,5 +1,5 @@
-/* P8 and P9: peers without the right certificate get nothing executed, and no bytes of a peer hurt the server or its other
- * peers. */
+/* P8 and P9: peers without the right certificate get nothing executed, and no bytes of a peer hurt
+ * the server or its other peers. */
 #include "tests/e2e/harness_peer.h"
 
 #include "proto/frame.h"
@@ -101,7 +101,8 @@ static void test_refused_certificates_execute_nothing(void **state)
     assert_int_equal(activity_result_page(result)->activity_count, 0);
     activity_result_free(result);
     activity_client_free(boss);
-    /* The same bytes from the right peer are executed: the refusals were not for the bytes' sake. */
+    /* The same bytes from the right peer are executed: the refusals were not for the bytes' sake.
+     */
     struct peer *worker = peer_connect(&scene, server.port, "worker", 5000);
     assert_non_null(worker);
     assert_true(peer_greet(worker));
