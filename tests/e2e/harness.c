@@ -266,6 +266,16 @@ void server_signal(struct server *server, int signal_number)
     }
 }
 
+bool server_ended(struct server *server, int *status)
+{
+    if (waitpid(server->pid, status, WNOHANG) != server->pid) {
+        return false;
+    }
+    server->pid = 0;
+    *status = WIFEXITED(*status) ? WEXITSTATUS(*status) : 128 + WTERMSIG(*status);
+    return true;
+}
+
 int server_wait(struct server *server)
 {
     uint64_t end = now_ms() + START_SECONDS * 1000;

@@ -1,5 +1,6 @@
-/* Scenario tests: a scratch directory with its own certificates and policy, real activityd processes over TLS on free
- * ports, and clients of libactivity. Everything aborts the test with a message when the scene itself cannot be set up. */
+/* Scenario tests: a scratch directory with its own certificates and policy, real activityd
+ * processes over TLS on free ports, and clients of libactivity. Everything aborts the test with a
+ * message when the scene itself cannot be set up. */
 #ifndef ACTIVITYD_TESTS_E2E_HARNESS_H
 #define ACTIVITYD_TESTS_E2E_HARNESS_H
 
@@ -46,8 +47,8 @@ struct server {
     char log[SCENE_PATH_MAX]; /* stderr of all its lives */
 };
 
-/* Starts activityd with the scene's certificates and policy and the further flags (NULL or NULL-terminated), and waits
- * until it serves (60 s). */
+/* Starts activityd with the scene's certificates and policy and the further flags (NULL or
+ * NULL-terminated), and waits until it serves (60 s). */
 void server_start(struct server *server, const struct scene *scene, const char *const *flags);
 /* The same without waiting: for starts that shall fail. */
 void server_spawn(struct server *server, const struct scene *scene, const char *const *flags);
@@ -56,6 +57,8 @@ void server_await(struct server *server);
 void server_signal(struct server *server, int signal_number);
 /* Waits for the end (60 s); the exit status, or 128 + the signal. */
 int server_wait(struct server *server);
+/* Looks whether it has ended by itself, and if so how (as server_wait). */
+bool server_ended(struct server *server, int *status);
 /* SIGKILL and wait; harmless when it does not run. */
 void server_kill(struct server *server);
 /* SIGTERM and wait: the exit status. */
@@ -67,16 +70,19 @@ size_t server_memory(const struct server *server);
 /* Open descriptors. */
 size_t server_descriptors(const struct server *server);
 
-/* A client of one of the cast. tenant, user and groups (NULL-terminated list) may be NULL. Aborts the test on failure. */
+/* A client of one of the cast. tenant, user and groups (NULL-terminated list) may be NULL. Aborts
+ * the test on failure. */
 activity_client *client_of(const struct server *server, const char *who, const char *tenant,
                            const char *user, const char *const *groups);
-/* Options that client_of would use, to be changed before activity_client_new. Strings live as long as the scene. */
+/* Options that client_of would use, to be changed before activity_client_new. Strings live as long
+ * as the scene. */
 void client_options(struct activity_options *options, const struct server *server, const char *who);
 
 uint16_t free_port(void);
 void sleep_ms(unsigned milliseconds);
 uint64_t now_ms(void);
-/* A multiple of the standing count, by the environment variable N (percent of 100 in the suite is 1). */
+/* A multiple of the standing count, by the environment variable N (percent of 100 in the suite is
+ * 1). */
 uint32_t test_count(uint32_t standing);
 /* Deterministic random numbers (xorshift); the seed is printed by the tests that use them. */
 uint64_t random_next(uint64_t *state);
