@@ -20,7 +20,7 @@
  * messages it can hold besides: one being received, one on its way to a slot, one reply being sent.
  */
 #define CONNECTION_BYTES    (96 * 1024)
-#define CONNECTION_MESSAGES (2 * (size_t)LIMIT_RECEIVE_BYTES + LIMIT_REPLY_BYTES)
+#define CONNECTION_MESSAGES ((size_t)LIMIT_RECEIVE_BYTES + LIMIT_REPLY_BYTES)
 /* Measured: 2,300 connections that were reset at all moments of their lives cost 4.4 MiB. */
 #define ABRUPT_END_BYTES   2048
 #define SLOT_LIBRARY_BYTES 1536 /* context and aio in NNG */
@@ -318,7 +318,7 @@ void endpoint_stop(struct endpoint *endpoint)
         }
         (void)nng_close(endpoint->socket);
         (void)pthread_mutex_lock(&endpoint->lock);
-        wait_for_none(endpoint, &endpoint->open_slots, STOP_SLOTS_MS);
+        wait_for_none(endpoint, &endpoint->nng_has, STOP_SLOTS_MS);
         (void)pthread_mutex_unlock(&endpoint->lock);
     }
     slots_free(endpoint);
@@ -339,7 +339,9 @@ void endpoint_memory_parts(const struct endpoint_options *options,
     part(context, "connections: TLS and buffers",
          options->connections_max * (size_t)CONNECTION_BYTES + pipes_memory_bytes(&limits));
     part(context, "connections: messages", options->connections_max * CONNECTION_MESSAGES);
-    part(context, "slots", options->slots * (sizeof(struct slot) + SLOT_LIBRARY_BYTES));
+    part(context, "slots",
+         options->slots * (sizeof(struct slot) + SLOT_LIBRARY_BYTES) +
+             (size_t)RECEIVING_MAX * LIMIT_RECEIVE_BYTES);
     part(context, "replies waiting for NNG", options->waiting_bytes + options->waiting_bytes / 4);
 }
 

@@ -13,11 +13,15 @@
 #include "server/net/pipes.h"
 
 enum slot_state {
-    SLOT_RECEIVE = 0, /* NNG has it, a request will complete it */
-    SLOT_WAIT,        /* the engine has its request */
-    SLOT_SEND,        /* NNG has its reply and will complete it by taking the bytes */
-    SLOT_CLOSED       /* the socket was closed under it */
+    SLOT_FREE = 0, /* nobody has it: in the list of free ones, or the socket was closed */
+    SLOT_RECEIVE,  /* NNG has it, a request will complete it */
+    SLOT_WAIT,     /* the engine has its request */
+    SLOT_SEND      /* NNG has its reply and will complete it by taking the bytes */
 };
+
+/* So many slots receive at a time, the other free ones wait in a list: a request that has arrived
+ * stays in its slot until a thread comes to it, and 1,024 of them would be a gigabyte. */
+#define RECEIVING_MAX 128
 
 /* `state`, `generation` and `pipe` change under the endpoint's lock; the rest belongs to whoever
  * the state says. */
@@ -28,6 +32,7 @@ struct slot {
     enum slot_state state;
     uint32_t generation; /* of the request: a token names slot and generation */
     struct pipe *pipe;   /* in WAIT and SEND */
+    struct slot *next;   /* in the list of free ones */
     uint64_t since_ms;   /* in SEND */
     size_t reply_bytes;  /* in SEND */
     struct admit_call call;
@@ -44,8 +49,10 @@ struct endpoint {
     bool stopping;
     struct pipes *pipes;
     uint64_t waiting_bytes; /* of all slots in SEND */
-    uint32_t sending;       /* slots in SEND */
-    uint32_t open_slots;    /* not SLOT_CLOSED */
+    struct slot *free_slots;
+    uint32_t receiving; /* slots in RECEIVE */
+    uint32_t sending;   /* slots in SEND */
+    uint32_t nng_has;   /* both: what closing the socket gives back */
 
     pthread_t watchdog;
     bool watchdog_runs;
@@ -56,7 +63,7 @@ struct endpoint {
 /* CLOCK_MONOTONIC in ms: for what stays within the endpoint. */
 uint64_t endpoint_now_ms(void);
 
-/* Opens the context of each slot and posts its first receive. Returns 0 or NNG's error. */
+/* Opens the context of each slot and begins to receive. Returns 0 or NNG's error. */
 __attribute__((warn_unused_result)) int slots_start(struct endpoint *endpoint, uint32_t count);
 
 /* After the socket was closed: waits for the callbacks, frees. */

@@ -14,9 +14,41 @@
 #define WAITING_MAX      256
 #define WAITING_STILL_MS 200
 
-static void receive(struct slot *slot)
+/* Under the lock: has a free slot receive, or keeps it for later. Returns it when NNG is to be
+ * given it now, with post(), after the lock. */
+static struct slot *take_to_receive(struct slot *slot)
 {
-    nng_ctx_recv(slot->context, slot->aio);
+    struct endpoint *endpoint = slot->endpoint;
+    if (endpoint->receiving >= RECEIVING_MAX) {
+        slot->state = SLOT_FREE;
+        slot->next = endpoint->free_slots;
+        endpoint->free_slots = slot;
+        return NULL;
+    }
+    slot->state = SLOT_RECEIVE;
+    endpoint->receiving++;
+    endpoint->nng_has++;
+    return slot;
+}
+
+/* Under the lock: the slot has stopped receiving. Returns another one to take its place, if any. */
+static struct slot *replace_receiving(struct endpoint *endpoint)
+{
+    endpoint->receiving--;
+    endpoint->nng_has--;
+    struct slot *slot = endpoint->free_slots;
+    if (slot == NULL) {
+        return NULL;
+    }
+    endpoint->free_slots = slot->next;
+    return take_to_receive(slot);
+}
+
+static void post(struct slot *slot)
+{
+    if (slot != NULL) {
+        nng_ctx_recv(slot->context, slot->aio);
+    }
 }
 
 static uint64_t token_of(const struct slot *slot)
@@ -30,16 +62,22 @@ static bool is_stuck(const struct pipe *pipe, uint64_t now_ms)
     return pipe->waiting > WAITING_MAX && now_ms - pipe->progress_ms >= WAITING_STILL_MS;
 }
 
-/* Back to receiving, without a reply. */
-static void recycle(struct slot *slot)
+/* Under the lock: the request is over. What is returned is for post(). */
+static struct slot *release(struct slot *slot)
+{
+    pipes_release(slot->endpoint->pipes, slot->pipe);
+    slot->pipe = NULL;
+    return take_to_receive(slot);
+}
+
+/* A reply that is not sent. */
+static void drop_reply(struct slot *slot)
 {
     struct endpoint *endpoint = slot->endpoint;
     (void)pthread_mutex_lock(&endpoint->lock);
-    pipes_release(endpoint->pipes, slot->pipe);
-    slot->pipe = NULL;
-    slot->state = SLOT_RECEIVE;
+    struct slot *next = release(slot);
     (void)pthread_mutex_unlock(&endpoint->lock);
-    receive(slot);
+    post(next);
 }
 
 /* Above the bound the slowest connection is closed, which takes a moment; what comes in that moment
@@ -85,6 +123,7 @@ static bool book_reply(struct slot *slot, size_t length, struct victims *victims
         pipe->waiting_bytes += length;
         endpoint->waiting_bytes += length;
         endpoint->sending++;
+        endpoint->nng_has++;
         slot->state = SLOT_SEND;
         slot->since_ms = now_ms;
         slot->reply_bytes = length;
@@ -110,7 +149,7 @@ static void send_reply(struct slot *slot, struct view frame)
         nng_ctx_send(slot->context, slot->aio);
     } else {
         nng_msg_free(message);
-        recycle(slot);
+        drop_reply(slot);
     }
     for (size_t i = 0; i < sizeof victims.pipes / sizeof victims.pipes[0]; i++) {
         if (victims.pipes[i].id != 0) {
@@ -119,35 +158,50 @@ static void send_reply(struct slot *slot, struct view frame)
     }
 }
 
+/* The socket was closed, or NNG failed: the slot is not used again. */
+static void on_receive_failed(struct slot *slot, int code)
+{
+    struct endpoint *endpoint = slot->endpoint;
+    if (code != NNG_ECLOSED) {
+        log_error("a slot stopped receiving", LOG_TEXT("error", nng_strerror(code)));
+    }
+    (void)pthread_mutex_lock(&endpoint->lock);
+    slot->state = SLOT_FREE;
+    endpoint->receiving--;
+    endpoint->nng_has--;
+    (void)pthread_cond_broadcast(&endpoint->changed);
+    (void)pthread_mutex_unlock(&endpoint->lock);
+}
+
 static void on_received(struct slot *slot)
 {
     struct endpoint *endpoint = slot->endpoint;
     int code = nng_aio_result(slot->aio);
     if (code != 0) {
-        if (code != NNG_ECLOSED) {
-            log_error("a slot stopped receiving", LOG_TEXT("error", nng_strerror(code)));
-        }
-        (void)pthread_mutex_lock(&endpoint->lock);
-        slot->state = SLOT_CLOSED;
-        endpoint->open_slots--;
-        (void)pthread_cond_broadcast(&endpoint->changed);
-        (void)pthread_mutex_unlock(&endpoint->lock);
+        on_receive_failed(slot, code);
         return;
     }
     nng_msg *message = nng_aio_get_msg(slot->aio);
     nng_aio_set_msg(slot->aio, NULL);
     uint32_t id = (uint32_t)nng_msg_get_pipe(message).id;
     (void)pthread_mutex_lock(&endpoint->lock);
+    struct slot *next = replace_receiving(endpoint);
     struct pipe *pipe = pipes_acquire(endpoint->pipes, id);
+    slot->pipe = pipe;
     if (pipe != NULL) {
-        slot->pipe = pipe;
         slot->state = SLOT_WAIT;
         slot->generation++;
+    } else if (next == NULL) {
+        next = take_to_receive(slot);
+    } else {
+        slot->state = SLOT_FREE;
+        slot->next = endpoint->free_slots;
+        endpoint->free_slots = slot;
     }
     (void)pthread_mutex_unlock(&endpoint->lock);
+    post(next);
     if (pipe == NULL) {
         nng_msg_free(message);
-        receive(slot);
         return;
     }
     uint8_t answer[ADMIT_REPLY_MAX];
@@ -175,11 +229,13 @@ static void on_sent(struct slot *slot)
     pipe->progress_ms = endpoint_now_ms();
     endpoint->waiting_bytes -= slot->reply_bytes;
     endpoint->sending--;
+    endpoint->nng_has--;
+    struct slot *next = release(slot);
     if (endpoint->stopping) {
         (void)pthread_cond_broadcast(&endpoint->changed);
     }
     (void)pthread_mutex_unlock(&endpoint->lock);
-    recycle(slot);
+    post(next);
 }
 
 /* NNG has completed what it was given. The state is not raced for: only a slot that NNG has can get
@@ -240,19 +296,20 @@ int slots_start(struct endpoint *endpoint, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct slot *slot = &endpoint->slots[i];
         slot->endpoint = endpoint;
+        endpoint->slot_count = i + 1;
         int code = nng_aio_alloc(&slot->aio, on_event, slot);
         if (code == 0) {
             code = nng_ctx_open(&slot->context, endpoint->socket);
         }
-        endpoint->slot_count = i + 1;
         if (code != 0) {
-            slot->state = SLOT_CLOSED;
             return code;
         }
+    }
+    for (uint32_t i = 0; i < count; i++) {
         (void)pthread_mutex_lock(&endpoint->lock);
-        endpoint->open_slots++;
+        struct slot *slot = take_to_receive(&endpoint->slots[i]);
         (void)pthread_mutex_unlock(&endpoint->lock);
-        receive(slot);
+        post(slot);
     }
     return 0;
 }

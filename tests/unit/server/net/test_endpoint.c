@@ -289,6 +289,7 @@ static void test_who_is_let_in(void **state)
         if (rows[i].reason == NULL) {
             assert_int_equal(check(client), 0);
         } else {
+            assert_int_equal(nng_socket_set_ms(client, NNG_OPT_SENDTIMEO, 300), 0);
             assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECVTIMEO, 300), 0);
             assert_int_not_equal(check(client), 0);
             await_log(rows[i].reason, 5);
