@@ -247,32 +247,33 @@ static bool texts_sound(struct activities *activities, const struct activity_col
                       (uint32_t)cold->failure_code_length + cold->failure_message_length);
 }
 
-/* A link is the node of this slot in the set of that name: the sets were claimed before, so that
- * every node is in one. */
-static bool link_sound(const struct activities *activities, const struct names *names,
-                       uint32_t slot, uint32_t name, uint32_t link)
+/* A node is one of the links of its activity, which belongs to the set's name. The other way round
+ * follows from the count: there are as many nodes as links. */
+static bool node_sound(const struct order_check *check, uint32_t node)
 {
-    if (name == 0 || link == 0) {
-        return name == 0 && link == 0;
+    const struct activities *activities = check->context;
+    uint32_t slot = order_node(&activities->order, node)->item;
+    if (!table_live(&activities->hot, slot)) {
+        return false;
     }
-    const struct activity_cold *cold = activities_cold(activities, slot);
-    return table_live(&activities->order.nodes, link) &&
-           order_node(&activities->order, link)->item == slot &&
-           order_node(&activities->order, link)->key == cold->order &&
-           order_after(&activities->order, &names_at(names, name)->activities, cold->order - 1) ==
-               link;
-}
-
-static bool links_sound(const struct activities *activities, const struct names *names,
-                        uint32_t slot)
-{
     const struct activity_hot *hot = activities_hot(activities, slot);
     const struct activity_cold *cold = activities_cold(activities, slot);
-    bool sound = link_sound(activities, names, slot, hot->tenant, cold->links[0]) &&
-                 link_sound(activities, names, slot, hot->owner, cold->links[1]) &&
-                 link_sound(activities, names, slot, hot->creator, cold->links[2]);
+    bool linked = (cold->links[0] == node && hot->tenant == check->name) ||
+                  (cold->links[1] == node && hot->owner == check->name) ||
+                  (cold->links[2] == node && hot->creator == check->name);
     for (uint32_t i = 0; i < LIMIT_OBJECT_GROUPS; i++) {
-        sound = sound && link_sound(activities, names, slot, cold->groups[i], cold->links[3 + i]);
+        linked = linked || (cold->links[3 + i] == node && cold->groups[i] == check->name);
+    }
+    return linked && hot->state != ACTIVITY_RETIRED &&
+           order_node(&activities->order, node)->key == cold->order;
+}
+
+static bool links_sound(const struct activity_hot *hot, const struct activity_cold *cold)
+{
+    bool sound =
+        cold->links[0] != 0 && (cold->links[1] == 0) == (hot->owner == 0) && cold->links[2] != 0;
+    for (uint32_t i = 0; i < LIMIT_OBJECT_GROUPS; i++) {
+        sound = sound && (cold->links[3 + i] == 0) == (cold->groups[i] == 0);
     }
     return sound;
 }
@@ -293,10 +294,11 @@ static const char *slot_verify(struct activities *activities, const struct names
         return "an activity's generation was not issued";
     }
     if (cold->order == 0 || cold->order > activities->last_order ||
-        !job_rights_sound(names, &rights) || !names_is(names, cold->type, NAME_TYPE, 0)) {
+        activities->last_order > UINT64_MAX / 2 || !job_rights_sound(names, &rights) ||
+        !names_is(names, cold->type, NAME_TYPE, 0)) {
         return "an activity belongs to nobody";
     }
-    if (!links_sound(activities, names, slot)) {
+    if (!links_sound(hot, cold)) {
         return "an activity cannot be found";
     }
     return texts_sound(activities, cold) ? NULL : "an activity's text is not sound";
@@ -358,7 +360,8 @@ static bool claim_sets(struct activities *activities, struct names *names)
     table_claim_begin(&activities->order.nodes);
     for (uint32_t id = table_next(&names->records, 0); id != 0;
          id = table_next(&names->records, id)) {
-        if (!order_claim(&activities->order, &names_at(names, id)->activities)) {
+        const struct order_check check = {.sound = node_sound, .context = activities, .name = id};
+        if (!order_claim_each(&activities->order, &names_at(names, id)->activities, &check)) {
             return false;
         }
     }

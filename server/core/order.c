@@ -147,11 +147,9 @@ static uint32_t preorder_next(const struct order *order, uint32_t id)
     return 0;
 }
 
-bool order_claim(struct order *order, const struct order_tree *tree)
+/* Parents before children: that it is a tree, and that its nodes belong to no other. */
+static bool claim_shape(struct order *order, const struct order_tree *tree)
 {
-    if (tree->root == 0) {
-        return tree->last == 0 && tree->count == 0;
-    }
     if (!table_live(&order->nodes, tree->root) || node_at(order, tree->root)->parent != 0) {
         return false;
     }
@@ -163,12 +161,32 @@ bool order_claim(struct order *order, const struct order_tree *tree)
             return false;
         }
     }
-    uint32_t count = 1;
-    uint32_t at = order_after(order, tree, 0);
-    for (uint32_t next; at != 0 && (next = order_next(order, at)) != 0; at = next, count++) {
-        if (node_at(order, next)->key <= node_at(order, at)->key) {
+    return true;
+}
+
+bool order_claim_each(struct order *order, const struct order_tree *tree,
+                      const struct order_check *check)
+{
+    if (tree->root == 0) {
+        return tree->last == 0 && tree->count == 0;
+    }
+    if (!claim_shape(order, tree)) {
+        return false;
+    }
+    uint32_t count = 0;
+    uint32_t last = 0;
+    uint64_t key = 0;
+    for (uint32_t at = order_after(order, tree, 0); at != 0; at = order_next(order, at), count++) {
+        if (node_at(order, at)->key <= key || (check != NULL && !check->sound(check, at))) {
             return false;
         }
+        key = node_at(order, at)->key;
+        last = at;
     }
-    return at == tree->last && count == tree->count;
+    return last == tree->last && count == tree->count;
+}
+
+bool order_claim(struct order *order, const struct order_tree *tree)
+{
+    return order_claim_each(order, tree, NULL);
 }

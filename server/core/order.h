@@ -52,4 +52,13 @@ uint32_t order_next(const struct order *order, uint32_t node);
  * any bytes; afterwards the tree can be walked, and the owner checks the items. */
 bool order_claim(struct order *order, const struct order_tree *tree);
 
+/* The same, and the owner's check of every node on the way. */
+struct order_check {
+    bool (*sound)(const struct order_check *check, uint32_t node);
+    const void *context;
+    uint32_t name;
+};
+bool order_claim_each(struct order *order, const struct order_tree *tree,
+                      const struct order_check *check);
+
 #endif
