@@ -36,11 +36,13 @@
  *
  * Repeating. A call that is safe to repeat is repeated inside its deadline when its connection
  * breaks or when the server asks to come back later: with growing, random pauses, at most
- * `attempts_max` times, and under refusals only within a budget of the whole client. All typed
- * calls are safe: percent is a maximum, the first end wins, and activity_create() and
- * activity_record_changes() carry a request_id that the server remembers. When no answer comes in
- * time the error is DEADLINE_EXCEEDED, OUTCOME_UNKNOWN: the request may have been executed. The
- * same request_id (error.request_id) may then be given again, and has its effect once. */
+ * `attempts_max` times, and upon refusals only within a budget of the whole client. While a server
+ * is about to stop or not ready (UNAVAILABLE), calls wait for a better time as if there was no
+ * connection. All typed calls are safe: percent is a maximum, the first end wins, and
+ * activity_create() and activity_record_changes() carry a request_id that the server remembers.
+ * When no answer comes in time the error is DEADLINE_EXCEEDED, OUTCOME_UNKNOWN: the request may
+ * have been executed. The same request_id (error.request_id) may then be given again, and has its
+ * effect once. */
 #ifndef ACTIVITY_H
 #define ACTIVITY_H
 
@@ -152,7 +154,7 @@ struct activity_options {
     uint32_t timeout_ms;         /* deadline of a call that names none; 10,000 */
     uint32_t connect_timeout_ms; /* how much of it a call waits for a connection; 5,000 */
     uint32_t reconnect_min_ms;   /* pauses between attempts to connect grow from; 50 */
-    uint32_t reconnect_max_ms;   /* to; 5,000 */
+    uint32_t reconnect_max_ms;   /* to; 2,000 */
     /* After this long without any answer the server is asked for a sign of life, and after as long
      * again the connection is given up for dead; 5,000. */
     uint32_t silence_ms;

@@ -61,6 +61,7 @@ struct call {
     enum call_state state;
     struct link *link; /* while POSTED or SENT */
     unsigned attempts; /* how often it was given to a lane */
+    unsigned failures; /* how many of them count against attempts_max */
     bool unanswered;   /* an attempt was sent and its connection lost */
     uint64_t due_ms;   /* while PAUSED */
     enum call_verdict verdict;

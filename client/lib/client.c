@@ -12,6 +12,8 @@
 
 enum {
     LANES_AT_ONCE = 32,
+    HOLD_MIN_MS = 1000, /* how long a server that refuses everybody is left alone */
+    HOLD_MAX_MS = 60000,
     ENVELOPE_TIMEOUT = 2, /* the field's number in RequestEnvelope */
 };
 
@@ -35,6 +37,11 @@ void client_end(struct activity_client *client, struct call *call, enum call_ver
     pthread_cond_signal(&call->waiter->done_or_due);
 }
 
+bool client_is_served(const struct activity_client *client)
+{
+    return client->link != NULL && client->link != client->draining;
+}
+
 /* What is known of a call that gets no answer any more. */
 enum call_verdict client_give_up_verdict(const struct activity_client *client,
                                          const struct call *call)
@@ -45,7 +52,7 @@ enum call_verdict client_give_up_verdict(const struct activity_client *client,
     if (call->reply != NULL) {
         return VERDICT_REPLY; /* the last refusal */
     }
-    return client->link == NULL ? VERDICT_NOT_CONNECTED : VERDICT_EXPIRED;
+    return client_is_served(client) ? VERDICT_EXPIRED : VERDICT_NOT_CONNECTED;
 }
 
 void client_enqueue(struct activity_client *client, struct call *call)
@@ -58,7 +65,7 @@ static void pause_call(struct activity_client *client, struct call *call, uint32
 {
     uint64_t now = clock_now_ms();
     client->chance = client->chance * 1664525U + 1013904223U;
-    call->due_ms = now + retry_pause_ms(call->attempts, retry_after_ms, client->chance >> 8);
+    call->due_ms = now + retry_pause_ms(call->failures, retry_after_ms, client->chance >> 8);
     call->state = CALL_PAUSED;
     if (call->due_ms >= call->deadline_ms) {
         client_end(client, call, client_give_up_verdict(client, call));
@@ -75,9 +82,10 @@ static void lose(struct activity_client *client, struct call *call)
 {
     call->unanswered = true;
     call->link = NULL;
-    if (!call->repeatable || call->attempts >= client->attempts_max) {
+    call->failures++;
+    if (!call->repeatable || call->failures >= client->attempts_max) {
         client_end(client, call, VERDICT_UNKNOWN);
-    } else if (call->attempts == 1) {
+    } else if (call->failures == 1) {
         client_enqueue(client, call); /* a restart is waited for by not being connected */
     } else {
         pause_call(client, call, 0);
@@ -125,7 +133,8 @@ static size_t fill_lanes(struct activity_client *client, struct lane **lanes)
 
 bool client_can_send(const struct activity_client *client)
 {
-    return client->link != NULL && !TAILQ_EMPTY(&client->queue) && link_has_lane(client->link);
+    return !TAILQ_EMPTY(&client->queue) && client->link != NULL && link_has_lane(client->link) &&
+           (client->link != client->draining || clock_now_ms() >= client->held_until_ms);
 }
 
 /* Sends what can be sent. Locked; unlocks for NNG in between. */
@@ -259,25 +268,45 @@ static bool is_refusal(const struct frame_reply *reply)
            (reply->code == STATUS_RESOURCE_EXHAUSTED && reply->retry_after_ms > 0);
 }
 
+/* The server is about to stop, or not ready yet: all calls wait for another connection, or for it
+ * to say otherwise when it is asked again. Counts as no failure of theirs, since a drain takes
+ * seconds in which they would all be used up. */
+static void hold(struct activity_client *client, struct link *link, uint32_t retry_after_ms)
+{
+    uint64_t now = clock_now_ms();
+    if (link != client->link) {
+        return;
+    }
+    if (client->draining != link) {
+        client->draining = link;
+        client->down_ms = now;
+        client->next_dial_ms = now;
+        wake_all(client);
+    }
+    uint32_t pause = retry_after_ms < HOLD_MAX_MS ? retry_after_ms : HOLD_MAX_MS;
+    client->held_until_ms = now + (pause > HOLD_MIN_MS ? pause : HOLD_MIN_MS);
+    struct link *other = another_link(client, link);
+    if (other != NULL) {
+        client->link = other;
+        client->draining = NULL;
+    }
+}
+
 static void refused(struct activity_client *client, struct call *call,
                     const struct frame_reply *reply)
 {
     client->counts.refused_calls++;
-    if (!call->repeatable || call->attempts >= client->attempts_max ||
-        !retry_budget_take(&client->budget)) {
+    if (!call->repeatable) {
         client_end(client, call, VERDICT_REPLY);
-        return;
+    } else if (reply->code == STATUS_UNAVAILABLE) {
+        hold(client, call->link, reply->retry_after_ms);
+        client_enqueue(client, call);
+        call->waiter->due_ms = 0;
+    } else if (++call->failures >= client->attempts_max || !retry_budget_take(&client->budget)) {
+        client_end(client, call, VERDICT_REPLY);
+    } else {
+        pause_call(client, call, reply->retry_after_ms);
     }
-    if (reply->code == STATUS_UNAVAILABLE && call->link == client->link) {
-        client->draining = client->link;
-        client->next_dial_ms = 0;
-        struct link *other = another_link(client, client->link);
-        if (other != NULL) {
-            client->link = other;
-            client->draining = NULL;
-        }
-    }
-    pause_call(client, call, reply->retry_after_ms);
 }
 
 /* Takes `copy` of the body over. Whoever answers: the call is the same on all servers, and a lost
@@ -301,7 +330,9 @@ static void answered(struct activity_client *client, struct call *call, uint8_t 
     } else if (refusal) {
         refused(client, call, &reply);
     } else {
-        client->draining = call->link == client->draining ? NULL : client->draining;
+        if (call->link == client->draining && clock_now_ms() >= client->held_until_ms) {
+            client->draining = NULL; /* it has been asked again */
+        }
         retry_budget_succeed(&client->budget);
         client_end(client, call, VERDICT_REPLY);
     }
@@ -326,6 +357,7 @@ static void on_reply(void *owner, struct link *link, uint32_t id, struct view bo
         client_end(client, call, VERDICT_NO_MEMORY);
     } else {
         answered(client, call, copy, body);
+        client_flush(client);
     }
     pthread_mutex_unlock(&client->lock);
 }

@@ -43,7 +43,8 @@ struct activity_client {
     struct call_table calls;
     struct call_list queue; /* CALL_QUEUED, by call.in_queue */
     struct link *link;      /* in use; NULL = not connected */
-    struct link *draining;  /* its server has said that it stops; NULL = none */
+    struct link *draining;  /* the one in use, if its server serves nobody at present; else NULL */
+    uint64_t held_until_ms; /* when it is asked again */
     uint64_t down_ms;       /* since when there is no connection */
     uint64_t next_dial_ms;  /* when to try one server more, if there is still none */
     struct retry_budget budget;
@@ -53,10 +54,12 @@ struct activity_client {
 
 extern const struct link_events client_events;
 
-/* The moves of a call, all locked. What is known of one that gets no answer any more; its end; its
+/* The moves of a call, all locked. What is known of one that gets no answer any more; whether there
+ * is a connection to a server that serves; its end; its
  * place in the queue; and sending what can be sent, which unlocks for NNG in between. */
 enum call_verdict client_give_up_verdict(const struct activity_client *client,
                                          const struct call *call);
+bool client_is_served(const struct activity_client *client);
 void client_end(struct activity_client *client, struct call *call, enum call_verdict verdict);
 void client_enqueue(struct activity_client *client, struct call *call);
 bool client_can_send(const struct activity_client *client);

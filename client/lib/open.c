@@ -12,7 +12,7 @@ enum {
     TIMEOUT_MS = 10000,
     CONNECT_TIMEOUT_MS = 5000,
     RECONNECT_MIN_MS = 50,
-    RECONNECT_MAX_MS = 5000,
+    RECONNECT_MAX_MS = 2000,
     ATTEMPTS_MAX = 5,
     RETRY_BUDGET = 100,
     SILENCE_MS = 5000,
@@ -253,6 +253,14 @@ void activity_client_free(activity_client *client)
 /* All servers that have been tried, as far as the text has room. */
 void client_explain(struct activity_client *client, char *text, size_t size)
 {
+    pthread_mutex_lock(&client->lock);
+    const struct link *draining = client->draining;
+    pthread_mutex_unlock(&client->lock);
+    if (draining != NULL) {
+        snprintf(text, size, "%s: the server is about to stop, or not ready yet",
+                 link_url(draining));
+        return;
+    }
     size_t used = 0;
     for (size_t i = 0; i < client->link_count; i++) {
         pthread_mutex_lock(&client->lock);

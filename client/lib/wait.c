@@ -42,7 +42,7 @@ struct chores {
 /* The next server that is not being dialled yet, if it is time to try one more. Locked. */
 static struct link *link_to_dial(struct activity_client *client, uint64_t now)
 {
-    if ((client->link != NULL && client->link != client->draining) || now < client->next_dial_ms) {
+    if (client_is_served(client) || now < client->next_dial_ms) {
         return NULL;
     }
     client->next_dial_ms = now + CLIENT_DIAL_NEXT_MS;
@@ -101,7 +101,7 @@ static uint64_t call_due_ms(const struct activity_client *client, const struct c
     uint64_t earlier = due;
     if (call->state == CALL_PAUSED) {
         earlier = call->due_ms;
-    } else if (call->state == CALL_QUEUED && client->link == NULL) {
+    } else if (call->state == CALL_QUEUED && !client_is_served(client)) {
         uint64_t since = call->begun_ms > client->down_ms ? call->begun_ms : client->down_ms;
         earlier = since + client->connect_timeout_ms;
     }
@@ -148,7 +148,7 @@ static uint64_t earlier_of(uint64_t a, uint64_t b)
 /* While there is no connection another server is tried now and then. */
 static uint64_t next_look_ms(const struct activity_client *client, uint64_t now)
 {
-    return client->link == NULL ? now + CLIENT_DIAL_NEXT_MS : now + LOOK_AFTER_MS;
+    return client_is_served(client) ? now + LOOK_AFTER_MS : now + CLIENT_DIAL_NEXT_MS;
 }
 
 struct call *client_wait(struct activity_client *client, struct waiter *waiter, uint64_t until_ms)

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -50,6 +51,8 @@ struct fake_server {
     atomic_uint probes;
     atomic_uint pipes;
     atomic_bool mute_probes;
+    atomic_bool stopping;
+    int readable; /* descriptor of the socket's receive queue */
 };
 
 /* --- Certificates: one development set per program --- */
@@ -161,13 +164,18 @@ static inline void fake_answer(struct fake_server *server, nng_msg *message)
     }
 }
 
+/* Polls: a blocking receive that begins just while a raw socket is closed never returns. */
 static inline void *fake_run(void *arg)
 {
     struct fake_server *server = arg;
-    nng_msg *message;
-    while (nng_recvmsg(server->socket, &message, 0) == 0) {
-        fake_answer(server, message);
-        nng_msg_free(message);
+    struct pollfd readable = {.fd = server->readable, .events = POLLIN};
+    while (!atomic_load(&server->stopping)) {
+        nng_msg *message;
+        if (poll(&readable, 1, 20) > 0 &&
+            nng_recvmsg(server->socket, &message, NNG_FLAG_NONBLOCK) == 0) {
+            fake_answer(server, message);
+            nng_msg_free(message);
+        }
     }
     return NULL;
 }
@@ -184,7 +192,9 @@ static inline void fake_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 /* Listens on server->port; 0 picks one. */
 static inline void fake_start(struct fake_server *server)
 {
+    atomic_store(&server->stopping, false);
     assert_int_equal(nng_rep0_open_raw(&server->socket), 0);
+    assert_int_equal(nng_socket_get_int(server->socket, NNG_OPT_RECVFD, &server->readable), 0);
     assert_int_equal(nng_socket_set_size(server->socket, NNG_OPT_RECVMAXSZ, LIMIT_RECEIVE_BYTES),
                      0);
     nng_pipe_notify(server->socket, NNG_PIPE_EV_ADD_PRE, fake_pipe, server);
@@ -208,8 +218,9 @@ static inline void fake_start(struct fake_server *server)
 
 static inline void fake_stop(struct fake_server *server)
 {
-    nng_close(server->socket);
+    atomic_store(&server->stopping, true);
     pthread_join(server->thread, NULL);
+    nng_close(server->socket);
 }
 
 /* --- The client under test --- */

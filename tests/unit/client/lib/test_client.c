@@ -547,6 +547,45 @@ static void draining_server_is_left(void **state)
     fake_stop(&second);
 }
 
+/* The only server is about to stop, or not ready: nobody's attempts are used up meanwhile. */
+static void calls_wait_out_a_drain(void **state)
+{
+    (void)state;
+    struct script script = {.times = 50, .payload = good.payload};
+    script.reply = refusal(STATUS_UNAVAILABLE, "STARTING", 0);
+    struct fake_server server = {0};
+    start(&server, &script);
+    activity_client *client = fake_client(&server);
+    activity_window *window = activity_window_new(client, 60, NULL);
+    const struct activity_create_request request = {.type = "upload"};
+    for (uint64_t i = 0; i < 60; i++) {
+        assert_int_equal(activity_submit_create(window, &request, NULL, i, NULL), ACTIVITY_OK);
+    }
+    struct activity_completion completion;
+    while (activity_next(window, 5000, &completion) == ACTIVITY_NEXT_DONE) {
+        assert_int_equal(completion.error.code, ACTIVITY_OK);
+        activity_result_free(completion.result);
+    }
+    assert_int_equal(activity_window_used(window), 0);
+    assert_int_equal(atomic_load(&server.requests), 60 + 50);
+    activity_window_free(window);
+
+    /* Not for ever, and not against the caller's will. */
+    atomic_store(&script.times, 100000);
+    struct activity_error error;
+    struct activity_call_options options = ACTIVITY_CALL_OPTIONS_INIT;
+    options.never_repeat = true;
+    assert_int_equal(create(client, &options, NULL, &error), ACTIVITY_UNAVAILABLE);
+    assert_string_equal(error.reason, "STARTING");
+    assert_int_equal(error.attempts, 1);
+    options = within(1500);
+    assert_int_equal(create(client, &options, NULL, &error), ACTIVITY_UNAVAILABLE);
+    assert_string_equal(error.reason, "STARTING");
+    assert_in_range(error.attempts, 1, 3);
+    activity_client_free(client);
+    fake_stop(&server);
+}
+
 /* The server's words arrive whole; other errors are not repeated. */
 static void errors_are_told(void **state)
 {
@@ -823,6 +862,7 @@ int main(void)
         cmocka_unit_test(refusal_within_the_deadline),
         cmocka_unit_test(budget_ends_repetitions),
         cmocka_unit_test(draining_server_is_left),
+        cmocka_unit_test(calls_wait_out_a_drain),
         cmocka_unit_test(errors_are_told),
         cmocka_unit_test(answers_to_nobody),
         cmocka_unit_test(mutated_replies),
