@@ -1,0 +1,82 @@
+/* The model's request ids. */
+#include "tests/sim/model_state.h"
+
+#include "proto/status.h"
+
+enum model_seen model_request_find(struct model *model, const struct model_caller *caller,
+                                   enum command_kind method, const uint8_t *id,
+                                   struct model_request **request)
+{
+    for (uint32_t i = model->requests.count; i-- > 0;) {
+        struct model_request *r = &model->requests.at[i];
+        if (memcmp(r->id, id, sizeof r->id) == 0 && r->tenant == caller->tenant &&
+            r->principal == caller->principal && r->user == caller->user && r->method == method) {
+            *request = r;
+            return r->doubtful || model->service - r->service >= model->limits.request_id_most_ms
+                       ? SEEN_PERHAPS
+                       : SEEN_YES;
+        }
+    }
+    return SEEN_NO;
+}
+
+/* A record may be gone once it is older than the least time and its place was needed, and must be
+ * after the most time. */
+void model_request_age(struct model *model)
+{
+    const struct core_limits *limits = &model->limits;
+    uint32_t gone = 0;
+    for (uint32_t i = 0; i < model->requests.count; i++) {
+        struct model_request *r = &model->requests.at[i];
+        uint64_t age = model->service - r->service;
+        bool displaced = model->requests.count - i > limits->request_ids_max &&
+                         age >= limits->request_id_least_ms;
+        if (!displaced && age < limits->request_id_most_ms) {
+            break; /* the others are younger */
+        }
+        r->doubtful = true;
+        if (age > limits->request_id_most_ms + MODEL_SLACK_MS && gone == i) {
+            free(r->payload.at);
+            gone++;
+        }
+    }
+    if (gone > 0) {
+        model->requests.count -= gone;
+        memmove(model->requests.at, model->requests.at + gone,
+                model->requests.count * sizeof *model->requests.at);
+    }
+}
+
+void model_request_room(struct model *model, const struct model_caller *caller,
+                        struct model_refusals *refusals)
+{
+    struct model_room room = {
+        .more_least = 1, .more_most = 1, .limit = model->limits.request_ids_max};
+    for (uint32_t i = model->requests.count; i-- > 0;) {
+        const struct model_request *r = &model->requests.at[i];
+        uint64_t age = model->service - r->service;
+        if (age > model->limits.request_id_least_ms + MODEL_SLACK_MS) {
+            break;
+        }
+        room.least += age < model->limits.request_id_least_ms;
+        room.most++;
+        room.held += r->principal == caller->principal;
+    }
+    model_room(refusals, REASON_TOO_MANY_REQUEST_IDS, &room);
+}
+
+void model_request_add(struct model *model, const struct model_caller *caller,
+                       enum command_kind method, const uint8_t *id, const struct buffer *payload,
+                       uint64_t answer)
+{
+    struct model_request *r = LIST_ADD(&model->requests);
+    r->tenant = caller->tenant;
+    r->principal = caller->principal;
+    r->user = caller->user;
+    r->method = method;
+    memcpy(r->id, id, sizeof r->id);
+    model_text_set(&r->payload, buffer_bytes(payload));
+    r->answer = answer;
+    r->accept_ms = model->wall;
+    r->service = model->service;
+}
