@@ -13,7 +13,7 @@ _Static_assert(REQUEST_BODY_MAX + ENTRY_HEAD_BYTES <= JOURNAL_BODY_MAX,
                "any command is an entry of its own");
 _Static_assert(LOOP_UNDER_WAY_MAX <= JOURNAL_PROPOSALS_MAX, "the journal takes what we propose");
 
-/* Items taken before the journal is looked at again: queries must not hold up commits. */
+/* Items taken by one reading of the clock. */
 #define ITEMS_PER_STEP 32
 /* At least so often while anything can expire: time never stands still for long, and a stall is
  * told from a pause. */
@@ -268,6 +268,7 @@ static uint32_t take_commits(struct engine *engine, struct journal_entry *entrie
     }
     commits->first = (commits->first + count) % LOOP_SLOTS;
     commits->count = 0;
+    atomic_store(&engine->committed, false);
     (void)pthread_mutex_unlock(&commits->lock);
     return count;
 }
@@ -346,13 +347,14 @@ static bool take_item(struct engine *engine, const struct inbox_item *item, uint
     return true;
 }
 
+/* A commit goes first: large answers must not hold up those who wait for it. */
 static bool take_items(struct engine *engine)
 {
     uint64_t now = boot_now(engine);
     struct inbox_item item;
     uint32_t taken = 0;
-    while (taken < ITEMS_PER_STEP && inbox_peek(&engine->inbox, &item) &&
-           take_item(engine, &item, now)) {
+    while (taken < ITEMS_PER_STEP && !atomic_load(&engine->committed) &&
+           inbox_peek(&engine->inbox, &item) && take_item(engine, &item, now)) {
         inbox_pop(&engine->inbox);
         taken++;
     }
@@ -372,6 +374,9 @@ static bool is_quiet(const struct engine *engine)
 uint64_t engine_wake_at(const struct engine *engine)
 {
     uint64_t wake_at = WAKE_NEVER;
+    if (!engine->was_writable && !atomic_load(&engine->failed)) {
+        return engine->snapshot_ms + SNAPSHOT_DISK_FULL_MS; /* to try again to free space */
+    }
     if (!is_quiet(engine)) {
         return wake_at;
     }
@@ -393,7 +398,7 @@ static bool tick_if_due(struct engine *engine)
 {
     uint64_t wake_at = engine_wake_at(engine);
     uint64_t now = boot_now(engine);
-    if (wake_at == WAKE_NEVER || now < wake_at) {
+    if (!is_quiet(engine) || wake_at == WAKE_NEVER || now < wake_at) {
         return false;
     }
     struct loop_slot *slot = forming(engine);

@@ -58,6 +58,7 @@ struct engine {
     bool was_writable;
 
     struct loop_commits commits;
+    _Atomic bool committed; /* there is something in it */
     _Atomic bool writable;
     _Atomic bool failed; /* nothing is applied or proposed any more */
     _Atomic bool stopping;

@@ -20,6 +20,7 @@ static void on_committed(void *context, uint64_t token, const struct journal_ent
     CHECK(commits->count < LOOP_SLOTS);
     commits->entries[(commits->first + commits->count) % LOOP_SLOTS] = *entry;
     commits->count++;
+    atomic_store(&engine->committed, true);
     (void)pthread_mutex_unlock(&commits->lock);
     wake_ring(&engine->wake);
 }
