@@ -1,16 +1,19 @@
-/* RECORD: changes are planned as a whole (names and documents found or made, every cap looked at), and only then applied: a
- * refused request leaves nothing half done. And what of them is due for the index, within an entry. */
+/* RECORD: changes are planned as a whole (names and documents found or made, every cap looked at),
+ * and only then applied: a refused request leaves nothing half done. And what of them is due for
+ * the index, within an entry. */
 #include "server/check.h"
-#include "server/core/state.h"
+#include "server/core/life.h"
 
-/* What one entry's flush may do: its events and those of the kills that one entry may do fit the effects buffer. */
+/* What one entry's flush may do: its events and those of the kills that one entry may do fit the
+ * effects buffer. */
 #define FLUSH_CHANGES_MOST 8192u
-_Static_assert((uint64_t)FLUSH_CHANGES_MOST * (EVENT_CHANGED_BYTES_MAX + 8) +
+_Static_assert((uint64_t)FLUSH_CHANGES_MOST *(EVENT_CHANGED_BYTES_MAX + 8) +
                        (uint64_t)EXPIRE_MOST * (EVENT_ENDED_BYTES_MAX + 8) <=
                    CORE_EFFECTS_EXPIRY_MAX,
                "what expires in one entry fits the effects");
 
-static void emit_record(struct core *core, const struct request_answer *answer) {
+static void emit_record(struct core *core, const struct request_answer *answer)
+{
     uint8_t body[16];
     struct writer to = writer_of(body, sizeof body);
     writer_u64(&to, answer->answer);
@@ -27,7 +30,8 @@ struct work {
     uint32_t planned;
 };
 
-static void unplan(struct core *core, struct work *work) {
+static void unplan(struct core *core, struct work *work)
+{
     while (work->planned != 0) {
         struct pending_plan *plan = &core->pending.plan[--work->planned];
         changes_unpin(&core->changes, &core->names, plan->document);
@@ -36,29 +40,35 @@ static void unplan(struct core *core, struct work *work) {
     }
 }
 
-static bool intern(struct core *core, enum name_kind kind, uint32_t tenant, struct bytes text, uint32_t *name) {
-    *name = names_intern(&core->names, &core->limits, kind, tenant, text);
+static bool intern(struct core *core, enum name_kind kind, uint32_t tenant, struct bytes text,
+                   uint32_t *name)
+{
+    *name = life_intern(core, kind, tenant, text);
     return *name != 0;
 }
 
 /* The caller's names. What was made before a failure hangs in work->rights. */
-static bool plan_caller(struct core *core, struct work *work) {
+static bool plan_caller(struct core *core, struct work *work)
+{
     const struct command_caller *caller = &work->record->caller;
     struct job_rights *rights = &work->rights;
     return intern(core, NAME_TENANT, 0, caller->tenant, &rights->tenant) &&
            intern(core, NAME_PRINCIPAL, rights->tenant, caller->principal, &rights->creator) &&
-           (caller->user.length == 0 || intern(core, NAME_USER, rights->tenant, caller->user, &rights->owner));
+           (caller->user.length == 0 ||
+            intern(core, NAME_USER, rights->tenant, caller->user, &rights->owner));
 }
 
 /* One change: on failure it has taken nothing. */
-static bool plan_change(struct core *core, struct work *work, const struct command_change *change) {
+static bool plan_change(struct core *core, struct work *work, const struct command_change *change)
+{
     struct pending_plan *plan = &core->pending.plan[work->planned];
     struct change_identity identity = {.tenant = work->rights.tenant, .id = change->document_id};
     *plan = (struct pending_plan){.rights = work->rights};
     job_rights_hold(&core->names, &plan->rights);
     bool named = true;
     for (uint32_t i = 0; i < change->groups.count && named; i++) {
-        named = intern(core, NAME_GROUP, work->rights.tenant, change->groups.names[i], &plan->rights.groups[i]);
+        named = intern(core, NAME_GROUP, work->rights.tenant, change->groups.names[i],
+                       &plan->rights.groups[i]);
     }
     named = named && intern(core, NAME_MODEL, 0, change->affected_model, &plan->affected_model) &&
             intern(core, NAME_MODEL, 0, change->model, &identity.model);
@@ -73,7 +83,8 @@ static bool plan_change(struct core *core, struct work *work, const struct comma
     return true;
 }
 
-static enum status_reason plan_all(struct core *core, struct work *work) {
+static enum status_reason plan_all(struct core *core, struct work *work)
+{
     if (!plan_caller(core, work)) {
         return REASON_TOO_MANY_NAMES;
     }
@@ -89,23 +100,30 @@ static enum status_reason plan_all(struct core *core, struct work *work) {
 }
 
 /* Whether tickets and the queue have room: looked at before anything is made. */
-static enum status_reason has_room(const struct core *core, const struct command_record *record) {
-    struct pending_load load = {.tenant = names_lookup(&core->names, NAME_TENANT, 0, record->caller.tenant),
-                                .changes = record->change_count};
+static enum status_reason has_room(const struct core *core, const struct command_record *record)
+{
+    struct pending_load load = {
+        .tenant = names_lookup(&core->names, NAME_TENANT, 0, record->caller.tenant),
+        .changes = record->change_count};
     struct reader from = reader_of(record->changes);
     struct command_change change;
     while (command_change_next(&from, &change)) {
         load.json_blocks += pending_blocks(&core->pending, change.json.length);
     }
-    if (shares_refuse(&core->names, load.tenant, SHARE_TICKETS, core->tickets.table.used, 1, core->limits.tickets_max)) {
+    if (shares_refuse(&core->names, load.tenant, SHARE_TICKETS, core->tickets.table.used, 1,
+                      core->limits.tickets_max)) {
         return REASON_TOO_MANY_TICKETS;
     }
-    return pending_fits(&core->pending, &core->names, &core->limits, &load) ? REASON_NONE : REASON_TOO_MANY_PENDING_CHANGES;
+    return pending_fits(&core->pending, &core->names, &core->limits, &load)
+               ? REASON_NONE
+               : REASON_TOO_MANY_PENDING_CHANGES;
 }
 
 /* ---- Applying ---- */
 
-static void emit_changed(struct core *core, const struct work *work, const struct command_change *change, uint32_t model_id) {
+static void emit_changed(struct core *core, const struct work *work,
+                         const struct command_change *change, uint32_t model_id)
+{
     const struct change_model *model = changes_model(&core->changes, model_id);
     struct event event = {.kind = EVENT_MODEL_CHANGED,
                           .tenant = work->record->caller.tenant,
@@ -123,8 +141,9 @@ static void emit_changed(struct core *core, const struct work *work, const struc
 }
 
 /* The plan's pin and references become those of the change that waits. */
-static void apply_change(struct core *core, const struct work *work, const struct command_change *change, uint32_t nth,
-                         uint32_t ticket) {
+static void apply_change(struct core *core, const struct work *work,
+                         const struct command_change *change, uint32_t nth, uint32_t ticket)
+{
     const struct pending_plan *plan = &core->pending.plan[nth];
     uint64_t now_ms = core->time.wall_ms;
     struct change_update update = {.document = plan->document,
@@ -135,7 +154,8 @@ static void apply_change(struct core *core, const struct work *work, const struc
                                    .last_ms = now_ms,
                                    .updated_ms = now_ms,
                                    .service_ms = core->time.service_ms};
-    emit_changed(core, work, change, changes_put(&core->changes, &core->names, &core->limits, &update));
+    emit_changed(core, work, change,
+                 changes_put(&core->changes, &core->names, &core->limits, &update));
     struct pending_change waiting = {.accept_ms = now_ms,
                                      .service_ms = core->time.service_ms,
                                      .rights = plan->rights,
@@ -146,7 +166,8 @@ static void apply_change(struct core *core, const struct work *work, const struc
     pending_add(&core->pending, &core->changes, &core->names, &waiting, change->json);
 }
 
-static uint64_t apply_all(struct core *core, struct work *work) {
+static uint64_t apply_all(struct core *core, struct work *work)
+{
     const struct command_record *record = work->record;
     struct ticket_source source = {.job_id = record->job_id,
                                    .tenant = work->rights.tenant,
@@ -164,36 +185,43 @@ static uint64_t apply_all(struct core *core, struct work *work) {
 }
 
 /* True when the request is answered: it was executed before, or is refused. */
-static bool answered_before(struct core *core, const struct request_identity *identity) {
+static bool answered_before(struct core *core, const struct request_identity *identity)
+{
     struct request_answer answer;
-    switch (requests_check(&core->requests, &core->limits, core->time.service_ms, identity, &answer)) {
+    switch (
+        requests_check(&core->requests, &core->limits, core->time.service_ms, identity, &answer)) {
     case REQUEST_NEW:
         return false;
     case REQUEST_REPEATED:
         emit_record(core, &answer);
         break;
     case REQUEST_REUSED:
-        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_REQUEST_ID_REUSED, FIELD_REQUEST_ID, 0});
+        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_REQUEST_ID_REUSED,
+                                                FIELD_REQUEST_ID, 0});
         break;
     case REQUEST_NO_ROOM:
-        emit_refusal(core, &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, REASON_TOO_MANY_REQUEST_IDS, FIELD_NONE,
-                                                answer.retry_after_ms});
+        emit_refusal(core,
+                     &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, REASON_TOO_MANY_REQUEST_IDS,
+                                          FIELD_NONE, answer.retry_after_ms});
         break;
     }
     return true;
 }
 
-void apply_record(struct core *core, const struct command *command) {
+void apply_record(struct core *core, const struct command *command)
+{
     const struct command_record *record = &command->record;
     struct request_identity identity;
-    requests_identify(&core->names, &record->caller, COMMAND_RECORD, record->request_id, record->payload, &identity);
+    requests_identify(&core->names, &record->caller, COMMAND_RECORD, record->request_id,
+                      record->payload, &identity);
     if (answered_before(core, &identity)) {
         return;
     }
     struct core_viewer viewer;
     viewer_of(&core->names, &record->caller, false, &viewer);
     if (!job_may_be_named(core, &viewer, record->job_id)) {
-        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_UNKNOWN_JOB, FIELD_JOB_ID, 0});
+        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_UNKNOWN_JOB,
+                                                FIELD_JOB_ID, 0});
         return;
     }
     enum status_reason reason = has_room(core, record);
@@ -204,9 +232,11 @@ void apply_record(struct core *core, const struct command *command) {
     struct work work = {.record = record};
     reason = plan_all(core, &work);
     if (reason == REASON_NONE) {
-        struct request_answer answer = {.answer = apply_all(core, &work), .accept_ms = core->time.wall_ms};
+        struct request_answer answer = {.answer = apply_all(core, &work),
+                                        .accept_ms = core->time.wall_ms};
         identity.principal = work.rights.creator;
-        requests_remember(&core->requests, &core->names, &core->limits, core->time.service_ms, &identity, &answer);
+        requests_remember(&core->requests, &core->names, &core->limits, core->time.service_ms,
+                          &identity, &answer);
         emit_record(core, &answer);
     } else {
         unplan(core, &work);
@@ -227,15 +257,18 @@ struct batch_document {
     struct batch_model models[LIMIT_AFFECTED_MODELS];
 };
 
-/* Combines a document's changes in flight: of each model the first and the last payload, and who recorded the last. */
-static void combine(const struct core *core, uint32_t at, struct batch_document *batch) {
+/* Combines a document's changes in flight: of each model the first and the last payload, and who
+ * recorded the last. */
+static void combine(const struct core *core, uint32_t at, struct batch_document *batch)
+{
     const struct change_document *document = changes_document(&core->changes, at);
     uint32_t change_id = document->waiting.first;
     batch->count = 0;
     for (uint32_t i = 0; i < document->in_flight; i++) {
         const struct pending_change *change = pending_at(&core->pending, change_id);
         uint32_t k = 0;
-        while (k < batch->count && batch->models[k].update.affected_model != change->affected_model) {
+        while (k < batch->count &&
+               batch->models[k].update.affected_model != change->affected_model) {
             k++;
         }
         struct change_update *update = &batch->models[k].update;
@@ -255,7 +288,8 @@ static void combine(const struct core *core, uint32_t at, struct batch_document 
     }
 }
 
-static void emit_indexed(struct core *core, uint32_t model_id, bool deleted) {
+static void emit_indexed(struct core *core, uint32_t model_id, bool deleted)
+{
     const struct change_model *model = changes_model(&core->changes, model_id);
     const struct change_document *document = changes_document(&core->changes, model->document);
     struct event_source source = {.tenant = document->tenant,
@@ -267,39 +301,46 @@ static void emit_indexed(struct core *core, uint32_t model_id, bool deleted) {
     uint8_t names[2][NAME_LENGTH_MAX];
     uint8_t id[LIMIT_DOCUMENT_ID_LENGTH];
     pool_get(&core->changes.ids, document->id_first, document->id_length, id);
-    struct event event = {.kind = EVENT_INDEX_CHANGED,
-                          .changed = {.model = names_text(&core->names, document->model, names[0]),
-                                      .document_id = bytes_of(id, document->id_length),
-                                      .affected_model = names_text(&core->names, model->name, names[1]),
-                                      .deleted = deleted,
-                                      .first_ms = model->first_ms,
-                                      .last_ms = model->last_ms,
-                                      .updated_ms = model->updated_ms}};
+    struct event event = {
+        .kind = EVENT_INDEX_CHANGED,
+        .changed = {.model = names_text(&core->names, document->model, names[0]),
+                    .document_id = bytes_of(id, document->id_length),
+                    .affected_model = names_text(&core->names, model->name, names[1]),
+                    .deleted = deleted,
+                    .first_ms = model->first_ms,
+                    .last_ms = model->last_ms,
+                    .updated_ms = model->updated_ms}};
     event_source_fill(&core->names, &source, &event, &texts);
     emit_event(core, &event);
 }
 
-static void accept_document(struct core *core, uint32_t document) {
+static void accept_document(struct core *core, uint32_t document)
+{
     struct batch_document batch;
     combine(core, document, &batch);
     for (uint32_t i = 0; i < batch.count; i++) {
-        uint32_t model = changes_put(&core->changes, &core->names, &core->limits, &batch.models[i].update);
+        uint32_t model =
+            changes_put(&core->changes, &core->names, &core->limits, &batch.models[i].update);
         emit_indexed(core, model, batch.models[i].deleted);
     }
     struct pending_settlement all = {.document = document,
-                                     .accepted = changes_document(&core->changes, document)->in_flight,
+                                     .accepted =
+                                         changes_document(&core->changes, document)->in_flight,
                                      .service_ms = core->time.service_ms};
     pending_settle(&core->pending, &core->changes, &core->names, &core->tickets, &all);
 }
 
-void flush_pending(struct core *core) {
+void flush_pending(struct core *core)
+{
     struct pending_room room;
     uint64_t left = FLUSH_CHANGES_MOST;
-    while (left != 0 && pending_begin(&core->pending, &core->changes, &core->limits, core->time.service_ms, &room)) {
+    while (left != 0 && pending_begin(&core->pending, &core->changes, &core->limits,
+                                      core->time.service_ms, &room)) {
         uint64_t most = room.changes < left ? room.changes : left;
         room.changes = most;
         uint32_t document;
-        while ((document = pending_take(&core->pending, &core->changes, &core->limits, core->time.service_ms, &room)) != 0) {
+        while ((document = pending_take(&core->pending, &core->changes, &core->limits,
+                                        core->time.service_ms, &room)) != 0) {
             accept_document(core, document);
         }
         CHECK(room.changes < most);

@@ -1,9 +1,12 @@
-/* Changes that wait for the index, per document and in order: the queue between what was recorded and what is written.
+/* Changes that wait for the index, per document and in order: the queue between what was recorded
+ * and what is written.
  *
- * A document waits since its oldest change that is not on its way; documents stand in a queue by that time. A batch begins
- * when the first of them has waited flush_delay_ms, or when flush_documents or flush_bytes wait, and takes the oldest. Of a
- * document it takes the changes waiting then, oldest first, up to LIMIT_AFFECTED_MODELS different models and the batch's
- * room; they are in flight until they are accepted or put back, and until then the document takes no part in another batch.
+ * A document waits since its oldest change that is not on its way; documents stand in a queue by
+ * that time. A batch begins when the first of them has waited flush_delay_ms, or when
+ * flush_documents or flush_bytes wait, and takes the oldest. Of a document it takes the changes
+ * waiting then, oldest first, up to LIMIT_AFFECTED_MODELS different models and the batch's room;
+ * they are in flight until they are accepted or put back, and until then the document takes no part
+ * in another batch.
  *
  * Each change holds a pin of its document, a count of its ticket, its names, and its JSON. */
 #ifndef ACTIVITYD_SERVER_CORE_PENDING_H
@@ -37,15 +40,17 @@ struct pending_plan {
 struct pending {
     struct table changes;
     struct pool json;
-    struct list waiting;    /* documents, longest wait first */
-    struct list in_flight;  /* documents */
-    uint64_t waiting_bytes; /* JSON of all documents, without what is in flight */
+    struct list waiting;       /* documents, longest wait first */
+    struct list in_flight;     /* documents */
+    uint64_t waiting_bytes;    /* JSON of all documents, without what is in flight */
     struct pending_plan *plan; /* LIMIT_CHANGES; no state */
 };
 
-void pending_layout(struct pending *pending, struct region *region, const struct core_limits *capacity);
+void pending_layout(struct pending *pending, struct region *region,
+                    const struct core_limits *capacity);
 
-static inline struct pending_change *pending_at(const struct pending *pending, uint32_t change) {
+static inline struct pending_change *pending_at(const struct pending *pending, uint32_t change)
+{
     return table_at(&pending->changes, change);
 }
 
@@ -56,48 +61,54 @@ struct pending_load {
     uint64_t json_blocks;
 };
 /* Whether there is room, also for the tenant's share. */
-bool pending_fits(const struct pending *pending, const struct names *names, const struct core_limits *limits,
-                  const struct pending_load *load);
+bool pending_fits(const struct pending *pending, const struct names *names,
+                  const struct core_limits *limits, const struct pending_load *load);
 uint32_t pending_blocks(const struct pending *pending, uint64_t json_length);
 
-/* Puts one change behind the others of its document. `change` comes without JSON and links; its pin, its ticket's count and
- * the references to its names become the queue's. */
-void pending_add(struct pending *pending, struct changes *changes, struct names *names, const struct pending_change *change,
-                 struct bytes json);
+/* Puts one change behind the others of its document. `change` comes without JSON and links; its
+ * pin, its ticket's count and the references to its names become the queue's. */
+void pending_add(struct pending *pending, struct changes *changes, struct names *names,
+                 const struct pending_change *change, struct bytes json);
 
 /* When the next batch begins, in service time; 0: at once; UINT64_MAX: nothing waits. */
-uint64_t pending_deadline(const struct pending *pending, const struct changes *changes, const struct core_limits *limits);
+uint64_t pending_deadline(const struct pending *pending, const struct changes *changes,
+                          const struct core_limits *limits);
 
 /* What may still go into the batch at hand. */
 struct pending_room {
     uint64_t documents;
-    uint64_t bytes;   /* of JSON; the first document of a batch may exceed it */
+    uint64_t bytes; /* of JSON; the first document of a batch may exceed it */
     uint64_t changes;
-    bool all;         /* the batch began because much waits: it need not have waited long */
+    bool all; /* the batch began because much waits: it need not have waited long */
     bool first;
 };
 /* Begins a batch: how much may go in at the most, `all` and `first` set. False: none is due. */
-bool pending_begin(const struct pending *pending, const struct changes *changes, const struct core_limits *limits,
-                   uint64_t service_ms, struct pending_room *room);
+bool pending_begin(const struct pending *pending, const struct changes *changes,
+                   const struct core_limits *limits, uint64_t service_ms,
+                   struct pending_room *room);
 
-/* Moves the document that waits longest into the batch, and takes from `room`. 0: none is due, or there is no room for it. */
-uint32_t pending_take(struct pending *pending, struct changes *changes, const struct core_limits *limits,
-                      uint64_t service_ms, struct pending_room *room);
+/* Moves the document that waits longest into the batch, and takes from `room`. 0: none is due, or
+ * there is no room for it. */
+uint32_t pending_take(struct pending *pending, struct changes *changes,
+                      const struct core_limits *limits, uint64_t service_ms,
+                      struct pending_room *room);
 
-/* A document comes back from its batch. Its oldest `accepted` changes are done with: they leave, with their pins, and their
- * tickets are told. What is left goes to the front of the queue. */
+/* A document comes back from its batch. Its oldest `accepted` changes are done with: they leave,
+ * with their pins, and their tickets are told. What is left goes to the front of the queue. */
 struct pending_settlement {
     uint32_t document;
     uint32_t accepted; /* at most as many as are in flight */
     uint64_t service_ms;
 };
-void pending_settle(struct pending *pending, struct changes *changes, struct names *names, struct tickets *tickets,
-                    const struct pending_settlement *settlement);
+void pending_settle(struct pending *pending, struct changes *changes, struct names *names,
+                    struct tickets *tickets, const struct pending_settlement *settlement);
 
-/* Loading needs changes, tickets and names, and verifies; verification gives NULL, or what is wrong. */
+/* Loading needs changes, tickets and names, and verifies; verification gives NULL, or what is
+ * wrong. */
 void pending_save(const struct pending *pending, struct stream_out *out);
 void pending_load(struct pending *pending, struct stream_in *in);
-const char *pending_verify(struct pending *pending, const struct changes *changes, const struct names *names,
-                           const struct tickets *tickets, uint64_t service_ms);
+const char *pending_verify(struct pending *pending, const struct changes *changes,
+                           const struct names *names, const struct tickets *tickets,
+                           uint64_t service_ms);
 
 #endif

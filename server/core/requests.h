@@ -1,9 +1,10 @@
 /* Request ids: what makes a repeated request have the effect of one.
  *
- * A request is known by a keyed 128-bit hash over (tenant, principal, user, method, its 16 bytes) and compared by a hash of
- * its payload. Records lie in a ring in order of arrival, so the oldest is always next to leave: after request_id_most_ms,
- * or, when its place is needed, from request_id_least_ms on. Younger ones are never given up: the new request is refused,
- * an eighth before the end already when its principal holds more than half. */
+ * A request is known by a keyed 128-bit hash over (tenant, principal, user, method, its 16 bytes)
+ * and compared by a hash of its payload. Records lie in a ring in order of arrival, so the oldest
+ * is always next to leave: after request_id_most_ms, or, when its place is needed, from
+ * request_id_least_ms on. Younger ones are never given up: the new request is refused, an eighth
+ * before the end already when its principal holds more than half. */
 #ifndef ACTIVITYD_SERVER_CORE_REQUESTS_H
 #define ACTIVITYD_SERVER_CORE_REQUESTS_H
 
@@ -29,7 +30,8 @@ struct requests {
     uint32_t capacity;
     uint32_t first; /* place of the oldest; no state */
     uint32_t count;
-    uint64_t lost_ms; /* one above the service time of the youngest record that left early; 0: none has */
+    uint64_t lost_ms; /* one above the service time of the youngest record that left early; 0: none
+                         has */
 };
 
 /* What a request is known by. */
@@ -53,34 +55,42 @@ enum request_outcome {
     REQUEST_NO_ROOM = 3   /* refuse: TOO_MANY_REQUEST_IDS */
 };
 
-void requests_layout(struct requests *requests, struct region *region, const struct core_limits *capacity);
+void requests_layout(struct requests *requests, struct region *region,
+                     const struct core_limits *capacity);
 
 /* Makes the identity of a request; finds the principal's name. */
-void requests_identify(const struct names *names, const struct command_caller *caller, enum command_kind method,
-                       const uint8_t request_id[LIMIT_REQUEST_ID_LENGTH], struct bytes payload,
-                       struct request_identity *identity);
+void requests_identify(const struct names *names, const struct command_caller *caller,
+                       enum command_kind method, const uint8_t request_id[LIMIT_REQUEST_ID_LENGTH],
+                       struct bytes payload, struct request_identity *identity);
 
 /* Looks a request up, and whether a new one could be remembered. */
-__attribute__((warn_unused_result)) enum request_outcome requests_check(const struct requests *requests,
-                                                                        const struct core_limits *limits, uint64_t service_ms,
-                                                                        const struct request_identity *identity,
-                                                                        struct request_answer *answer);
+__attribute__((warn_unused_result)) enum request_outcome
+requests_check(const struct requests *requests, const struct core_limits *limits,
+               uint64_t service_ms, const struct request_identity *identity,
+               struct request_answer *answer);
 
-/* Remembers a request that requests_check found new in this same step; identity->principal is a name by now, and is held. */
-void requests_remember(struct requests *requests, struct names *names, const struct core_limits *limits, uint64_t service_ms,
-                       const struct request_identity *identity, const struct request_answer *answer);
+/* Remembers a request that requests_check found new in this same step; identity->principal is a
+ * name by now, and is held. */
+void requests_remember(struct requests *requests, struct names *names,
+                       const struct core_limits *limits, uint64_t service_ms,
+                       const struct request_identity *identity,
+                       const struct request_answer *answer);
 
-/* For how long requests are surely remembered now: at most request_id_most_ms, and not less than request_id_least_ms. */
-uint64_t requests_kept_ms(const struct requests *requests, const struct core_limits *limits, uint64_t service_ms);
+/* For how long requests are surely remembered now: at most request_id_most_ms, and not less than
+ * request_id_least_ms. */
+uint64_t requests_kept_ms(const struct requests *requests, const struct core_limits *limits,
+                          uint64_t service_ms);
 
-/* Service time at which something has to leave, UINT64_MAX for never; and letting it leave, at most *budget records. */
+/* Service time at which something has to leave, UINT64_MAX for never; and letting it leave, at most
+ * *budget records. */
 uint64_t requests_deadline(const struct requests *requests, const struct core_limits *limits);
-void requests_expire(struct requests *requests, struct names *names, const struct core_limits *limits, uint64_t service_ms,
-                     uint32_t *budget);
+void requests_expire(struct requests *requests, struct names *names,
+                     const struct core_limits *limits, uint64_t service_ms, uint32_t *budget);
 
 /* Loading needs the names. Verification gives NULL, or what is wrong. */
 void requests_save(const struct requests *requests, struct stream_out *out);
 void requests_load(struct requests *requests, const struct names *names, struct stream_in *in);
-const char *requests_verify(const struct requests *requests, const struct names *names, uint64_t service_ms);
+const char *requests_verify(const struct requests *requests, const struct names *names,
+                            uint64_t service_ms);
 
 #endif

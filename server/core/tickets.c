@@ -6,19 +6,26 @@
 
 #define DONE offsetof(struct ticket, done)
 
-void tickets_layout(struct tickets *tickets, struct region *region, const struct core_limits *capacity) {
+void tickets_layout(struct tickets *tickets, struct region *region,
+                    const struct core_limits *capacity)
+{
     *tickets = (struct tickets){.next_id = 1};
     table_layout(&tickets->table, region, capacity->tickets_max, sizeof(struct ticket));
     hash_layout(&tickets->by_id, region, capacity->tickets_max);
     hash_layout(&tickets->by_job, region, capacity->tickets_max);
+    tickets->counted =
+        region_take(region, (size_t)capacity->tickets_max + 1, sizeof *tickets->counted);
 }
 
-void tickets_set_next(struct tickets *tickets, uint64_t first_ticket) {
+void tickets_set_next(struct tickets *tickets, uint64_t first_ticket)
+{
     tickets->next_id = first_ticket == 0 ? 1 : first_ticket;
 }
 
-/* The hash holds the first ticket of each job; the others hang on it, since one job may have all of them. */
-static uint32_t head_of_job(const struct tickets *tickets, uint64_t job_id) {
+/* The hash holds the first ticket of each job; the others hang on it, since one job may have all of
+ * them. */
+static uint32_t head_of_job(const struct tickets *tickets, uint64_t job_id)
+{
     uint32_t place = hash_first(&tickets->by_job, hash_mix(job_id));
     while (place != 0 && tickets_at(tickets, place)->job_id != job_id) {
         place = hash_next(&tickets->by_job, place);
@@ -26,7 +33,8 @@ static uint32_t head_of_job(const struct tickets *tickets, uint64_t job_id) {
     return place;
 }
 
-static void join_job(struct tickets *tickets, uint32_t place) {
+static void join_job(struct tickets *tickets, uint32_t place)
+{
     struct ticket *ticket = tickets_at(tickets, place);
     uint32_t head = ticket->job_id == 0 ? 0 : head_of_job(tickets, ticket->job_id);
     if (head == 0) {
@@ -43,7 +51,8 @@ static void join_job(struct tickets *tickets, uint32_t place) {
     }
 }
 
-static void leave_job(struct tickets *tickets, uint32_t place) {
+static void leave_job(struct tickets *tickets, uint32_t place)
+{
     const struct ticket *ticket = tickets_at(tickets, place);
     if (ticket->job_id == 0) {
         return;
@@ -63,7 +72,9 @@ static void leave_job(struct tickets *tickets, uint32_t place) {
     }
 }
 
-uint32_t tickets_add(struct tickets *tickets, struct names *names, const struct ticket_source *source) {
+uint32_t tickets_add(struct tickets *tickets, struct names *names,
+                     const struct ticket_source *source)
+{
     CHECK(source->open != 0);
     uint32_t place = table_take(&tickets->table);
     *tickets_at(tickets, place) = (struct ticket){.id = tickets->next_id,
@@ -84,7 +95,8 @@ uint32_t tickets_add(struct tickets *tickets, struct names *names, const struct 
     return place;
 }
 
-void tickets_item_done(struct tickets *tickets, uint32_t place, uint64_t service_ms) {
+void tickets_item_done(struct tickets *tickets, uint32_t place, uint64_t service_ms)
+{
     struct ticket *ticket = tickets_at(tickets, place);
     CHECK(ticket->open != 0);
     if (--ticket->open == 0) {
@@ -93,7 +105,8 @@ void tickets_item_done(struct tickets *tickets, uint32_t place, uint64_t service
     }
 }
 
-uint32_t tickets_find(const struct tickets *tickets, uint64_t id) {
+uint32_t tickets_find(const struct tickets *tickets, uint64_t id)
+{
     uint32_t place = hash_first(&tickets->by_id, hash_mix(id));
     while (place != 0 && tickets_at(tickets, place)->id != id) {
         place = hash_next(&tickets->by_id, place);
@@ -101,17 +114,20 @@ uint32_t tickets_find(const struct tickets *tickets, uint64_t id) {
     return place;
 }
 
-uint32_t tickets_of_job(const struct tickets *tickets, uint64_t job_id, uint32_t after) {
+uint32_t tickets_of_job(const struct tickets *tickets, uint64_t job_id, uint32_t after)
+{
     return after == 0 ? head_of_job(tickets, job_id) : tickets_at(tickets, after)->of_job.next;
 }
 
-uint64_t tickets_deadline(const struct tickets *tickets, const struct core_limits *limits) {
+uint64_t tickets_deadline(const struct tickets *tickets, const struct core_limits *limits)
+{
     uint32_t first = tickets->done.first;
     return first == 0 ? UINT64_MAX : tickets_at(tickets, first)->done_ms + limits->ticket_keep_ms;
 }
 
-void tickets_expire(struct tickets *tickets, struct names *names, const struct core_limits *limits, uint64_t service_ms,
-                    uint32_t *budget) {
+void tickets_expire(struct tickets *tickets, struct names *names, const struct core_limits *limits,
+                    uint64_t service_ms, uint32_t *budget)
+{
     for (; *budget > 0 && tickets_deadline(tickets, limits) <= service_ms; --*budget) {
         uint32_t place = tickets->done.first;
         struct ticket ticket = *tickets_at(tickets, place);
@@ -126,20 +142,23 @@ void tickets_expire(struct tickets *tickets, struct names *names, const struct c
     }
 }
 
-void tickets_save(const struct tickets *tickets, struct stream_out *out) {
+void tickets_save(const struct tickets *tickets, struct stream_out *out)
+{
     table_save(&tickets->table, out);
     stream_put(out, &tickets->done, sizeof tickets->done);
     stream_put_u64(out, tickets->next_id);
 }
 
-static bool names_sound(const struct ticket *ticket, const struct names *names) {
+static bool names_sound(const struct ticket *ticket, const struct names *names)
+{
     return names_is(names, ticket->tenant, NAME_TENANT, 0) &&
            names_is(names, ticket->principal, NAME_PRINCIPAL, ticket->tenant) &&
            (ticket->user == 0 || names_is(names, ticket->user, NAME_USER, ticket->tenant));
 }
 
 /* Neighbours among the tickets of a job agree; a ring without a head is not reached from any. */
-static bool job_sound(const struct tickets *tickets, uint32_t place) {
+static bool job_sound(const struct tickets *tickets, uint32_t place)
+{
     const struct ticket *ticket = tickets_at(tickets, place);
     const struct list_links *of_job = &ticket->of_job;
     if (ticket->job_id == 0) {
@@ -155,9 +174,11 @@ static bool job_sound(const struct tickets *tickets, uint32_t place) {
 }
 
 /* Claims the tickets of jobs from the heads on: what is left out hangs in a ring. */
-static bool jobs_claimed(struct tickets *tickets) {
+static bool jobs_claimed(struct tickets *tickets)
+{
     table_claim_begin(&tickets->table);
-    for (uint32_t head = table_next(&tickets->table, 0); head != 0; head = table_next(&tickets->table, head)) {
+    for (uint32_t head = table_next(&tickets->table, 0); head != 0;
+         head = table_next(&tickets->table, head)) {
         if (tickets_at(tickets, head)->of_job.previous == 0) {
             for (uint32_t at = head; at != 0; at = tickets_at(tickets, at)->of_job.next) {
                 if (!table_claim(&tickets->table, at)) {
@@ -169,17 +190,21 @@ static bool jobs_claimed(struct tickets *tickets) {
     return table_claimed_all(&tickets->table);
 }
 
-const char *tickets_verify(struct tickets *tickets, const struct names *names, uint64_t service_ms) {
+const char *tickets_verify(struct tickets *tickets, const struct names *names, uint64_t service_ms)
+{
     if (!list_sound(&tickets->done, &tickets->table, DONE)) {
         return "tickets: the list of done ones is broken";
     }
     uint32_t done = 0;
-    for (uint32_t at = table_next(&tickets->table, 0); at != 0; at = table_next(&tickets->table, at)) {
+    for (uint32_t at = table_next(&tickets->table, 0); at != 0;
+         at = table_next(&tickets->table, at)) {
         const struct ticket *ticket = tickets_at(tickets, at);
-        if (!names_sound(ticket, names) || !job_sound(tickets, at) || ticket->id == 0 || ticket->zero != 0) {
+        if (!names_sound(ticket, names) || !job_sound(tickets, at) || ticket->id == 0 ||
+            ticket->zero != 0) {
             return "tickets: one without its names, number or job";
         }
-        if (ticket->open < ticket->parked || ticket->done_ms > service_ms || (ticket->open != 0 && ticket->done_ms != 0)) {
+        if (ticket->open < ticket->parked || ticket->done_ms > service_ms ||
+            (ticket->open != 0 && ticket->done_ms != 0)) {
             return "tickets: one with impossible counts or times";
         }
         done += ticket->open == 0;
@@ -195,7 +220,8 @@ const char *tickets_verify(struct tickets *tickets, const struct names *names, u
     return done == tickets->done.count && jobs_claimed(tickets) ? NULL : "tickets: one in no list";
 }
 
-void tickets_load(struct tickets *tickets, const struct names *names, struct stream_in *in) {
+void tickets_load(struct tickets *tickets, const struct names *names, struct stream_in *in)
+{
     table_load(&tickets->table, in);
     (void)stream_get(in, &tickets->done, sizeof tickets->done);
     tickets->next_id = stream_get_u64(in);
@@ -204,7 +230,8 @@ void tickets_load(struct tickets *tickets, const struct names *names, struct str
     }
     for (uint32_t at = 0; in->error == 0 && (at = table_next(&tickets->table, at)) != 0;) {
         const struct ticket *ticket = tickets_at(tickets, at);
-        bool second_head = ticket->job_id != 0 && ticket->of_job.previous == 0 && head_of_job(tickets, ticket->job_id) != 0;
+        bool second_head = ticket->job_id != 0 && ticket->of_job.previous == 0 &&
+                           head_of_job(tickets, ticket->job_id) != 0;
         if (tickets_find(tickets, ticket->id) != 0 || second_head) {
             stream_refuse(in, CORE_MALFORMED);
             return;

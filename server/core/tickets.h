@@ -1,5 +1,5 @@
-/* Tickets: receipts for recorded changes. A ticket knows how many of its changes the index has not accepted yet, and is kept
- * ticket_keep_ms after the last of them. */
+/* Tickets: receipts for recorded changes. A ticket knows how many of its changes the index has not
+ * accepted yet, and is kept ticket_keep_ms after the last of them. */
 #ifndef ACTIVITYD_SERVER_CORE_TICKETS_H
 #define ACTIVITYD_SERVER_CORE_TICKETS_H
 
@@ -29,9 +29,11 @@ struct tickets {
     struct hash by_job;
     struct list done;
     uint64_t next_id;
+    uint32_t *counted; /* changes found by ticket, for verification; no state */
 };
 
-void tickets_layout(struct tickets *tickets, struct region *region, const struct core_limits *capacity);
+void tickets_layout(struct tickets *tickets, struct region *region,
+                    const struct core_limits *capacity);
 
 /* The number of the next ticket, drawn at random with the epoch. */
 void tickets_set_next(struct tickets *tickets, uint64_t first_ticket);
@@ -45,11 +47,13 @@ struct ticket_source {
     uint32_t open; /* at least 1 */
 };
 
-/* Makes a ticket; it holds its names and counts for its tenant. The caller has compared table.used with tickets_max. Returns
- * its place. */
-uint32_t tickets_add(struct tickets *tickets, struct names *names, const struct ticket_source *source);
+/* Makes a ticket; it holds its names and counts for its tenant. The caller has compared table.used
+ * with tickets_max. Returns its place. */
+uint32_t tickets_add(struct tickets *tickets, struct names *names,
+                     const struct ticket_source *source);
 
-static inline struct ticket *tickets_at(const struct tickets *tickets, uint32_t place) {
+static inline struct ticket *tickets_at(const struct tickets *tickets, uint32_t place)
+{
     return table_at(&tickets->table, place);
 }
 
@@ -62,13 +66,14 @@ uint32_t tickets_find(const struct tickets *tickets, uint64_t id);
 /* The kept tickets of a job, one after the other: `after` 0 at first; 0 at the end. */
 uint32_t tickets_of_job(const struct tickets *tickets, uint64_t job_id, uint32_t after);
 
-/* Service time at which something has to leave, UINT64_MAX for never; and letting it leave, at most *budget tickets. */
+/* Service time at which something has to leave, UINT64_MAX for never; and letting it leave, at most
+ * *budget tickets. */
 uint64_t tickets_deadline(const struct tickets *tickets, const struct core_limits *limits);
-void tickets_expire(struct tickets *tickets, struct names *names, const struct core_limits *limits, uint64_t service_ms,
-                    uint32_t *budget);
+void tickets_expire(struct tickets *tickets, struct names *names, const struct core_limits *limits,
+                    uint64_t service_ms, uint32_t *budget);
 
-/* Loading verifies the links; verification gives NULL, or what is wrong. That each ticket has as many waiting changes as it
- * says is checked with the changes. */
+/* Loading verifies the links; verification gives NULL, or what is wrong. That each ticket has as
+ * many waiting changes as it says is checked with the changes. */
 void tickets_save(const struct tickets *tickets, struct stream_out *out);
 void tickets_load(struct tickets *tickets, const struct names *names, struct stream_in *in);
 const char *tickets_verify(struct tickets *tickets, const struct names *names, uint64_t service_ms);

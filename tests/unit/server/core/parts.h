@@ -1,5 +1,5 @@
-/* What the tests of the core's modules share: memory for a module by its layout function, a snapshot stream in memory, a
- * repeatable source of numbers. Included by each of them. */
+/* What the tests of the core's modules share: memory for a module by its layout function, a
+ * snapshot stream in memory, a repeatable source of numbers. Included by each of them. */
 #ifndef ACTIVITYD_TESTS_UNIT_SERVER_CORE_PARTS_H
 #define ACTIVITYD_TESTS_UNIT_SERVER_CORE_PARTS_H
 
@@ -20,7 +20,8 @@
 #define TEXT(literal) bytes_of("" literal, sizeof literal - 1)
 
 /* Limits small enough to be reached. */
-static inline struct core_limits parts_limits(void) {
+static inline struct core_limits parts_limits(void)
+{
     struct core_limits limits;
     core_limits_standard(&limits);
     limits.names_max = 4096;
@@ -38,8 +39,11 @@ static inline struct core_limits parts_limits(void) {
 }
 
 /* Measures, takes zeroed memory, lays out. The world is the first thing in it; free() ends it. */
-static inline void *parts_new(size_t world_bytes, void (*layout)(void *world, struct region *region, const struct core_limits *capacity),
-                              const struct core_limits *capacity) {
+static inline void *parts_new(size_t world_bytes,
+                              void (*layout)(void *world, struct region *region,
+                                             const struct core_limits *capacity),
+                              const struct core_limits *capacity)
+{
     struct region region = {.base = NULL};
     void *measured = calloc(1, world_bytes);
     assert_non_null(measured);
@@ -64,7 +68,8 @@ struct parts_memory {
     size_t position;
 };
 
-static inline int parts_write(void *context, const void *bytes, size_t length) {
+static inline int parts_write(void *context, const void *bytes, size_t length)
+{
     struct parts_memory *memory = context;
     if (memory->length + length > memory->room) {
         memory->room = 2 * (memory->length + length);
@@ -76,7 +81,8 @@ static inline int parts_write(void *context, const void *bytes, size_t length) {
     return 0;
 }
 
-static inline int parts_read(void *context, void *bytes, size_t length) {
+static inline int parts_read(void *context, void *bytes, size_t length)
+{
     struct parts_memory *memory = context;
     if (memory->length - memory->position < length) {
         return -100;
@@ -86,8 +92,10 @@ static inline int parts_read(void *context, void *bytes, size_t length) {
     return 0;
 }
 
-static inline void parts_save(struct parts_memory *memory, void (*save)(const void *world, struct stream_out *out),
-                              const void *world) {
+static inline void parts_save(struct parts_memory *memory,
+                              void (*save)(const void *world, struct stream_out *out),
+                              const void *world)
+{
     struct digest_stream digest;
     digest_stream_init(&digest);
     struct core_stream stream = {.context = memory, .write = parts_write, .read = parts_read};
@@ -97,7 +105,9 @@ static inline void parts_save(struct parts_memory *memory, void (*save)(const vo
     assert_int_equal(out.error, 0);
 }
 
-static inline int parts_load(struct parts_memory *memory, void (*load)(void *world, struct stream_in *in), void *world) {
+static inline int parts_load(struct parts_memory *memory,
+                             void (*load)(void *world, struct stream_in *in), void *world)
+{
     struct digest_stream digest;
     digest_stream_init(&digest);
     struct core_stream stream = {.context = memory, .write = parts_write, .read = parts_read};
@@ -108,7 +118,8 @@ static inline int parts_load(struct parts_memory *memory, void (*load)(void *wor
 }
 
 /* xorshift64*: repeatable on every machine. */
-static inline uint64_t parts_random(uint64_t *state) {
+static inline uint64_t parts_random(uint64_t *state)
+{
     *state ^= *state >> 12;
     *state ^= *state << 25;
     *state ^= *state >> 27;

@@ -12,20 +12,23 @@ struct world {
     uint64_t now_ms; /* both times */
 };
 
-static void layout(void *at, struct region *region, const struct core_limits *capacity) {
+static void layout(void *at, struct region *region, const struct core_limits *capacity)
+{
     struct world *world = at;
     world->limits = *capacity;
     names_layout(&world->names, region, capacity);
     changes_layout(&world->changes, region, capacity);
 }
 
-static void save(const void *at, struct stream_out *out) {
+static void save(const void *at, struct stream_out *out)
+{
     const struct world *world = at;
     names_save(&world->names, out);
     changes_save(&world->changes, out);
 }
 
-static void load(void *at, struct stream_in *in) {
+static void load(void *at, struct stream_in *in)
+{
     struct world *world = at;
     names_load(&world->names, in);
     if (in->error == 0) {
@@ -33,19 +36,23 @@ static void load(void *at, struct stream_in *in) {
     }
 }
 
-static struct world *world_new(void) {
+static struct world *world_new(void)
+{
     struct core_limits limits = parts_limits();
     return parts_new(sizeof(struct world), layout, &limits);
 }
 
-static uint32_t intern(struct world *world, enum name_kind kind, uint32_t tenant, const char *text) {
-    uint32_t name = names_intern(&world->names, &world->limits, kind, tenant, bytes_of(text, strlen(text)));
+static uint32_t intern(struct world *world, enum name_kind kind, uint32_t tenant, const char *text)
+{
+    uint32_t name =
+        names_intern(&world->names, &world->limits, kind, tenant, bytes_of(text, strlen(text)));
     assert_int_not_equal(name, 0);
     return name;
 }
 
 /* Pins a document as planning does. */
-static uint32_t use(struct world *world, const char *tenant, const char *id) {
+static uint32_t use(struct world *world, const char *tenant, const char *id)
+{
     struct change_identity identity = {.tenant = intern(world, NAME_TENANT, 0, tenant),
                                        .model = intern(world, NAME_MODEL, 0, "mediacontainer"),
                                        .id = bytes_of(id, strlen(id))};
@@ -55,30 +62,36 @@ static uint32_t use(struct world *world, const char *tenant, const char *id) {
     return document;
 }
 
-static const struct change_model *put(struct world *world, uint32_t document, uint32_t view, const char *affected, uint64_t first_ms) {
+static const struct change_model *put(struct world *world, uint32_t document, uint32_t view,
+                                      const char *affected, uint64_t first_ms)
+{
     uint32_t tenant = changes_document(&world->changes, document)->tenant;
-    struct change_update update = {.document = document,
-                                   .view = view,
-                                   .affected_model = intern(world, NAME_MODEL, 0, affected),
-                                   .rights = {.tenant = tenant, .creator = intern(world, NAME_PRINCIPAL, tenant, "p")},
-                                   .first_ms = first_ms,
-                                   .last_ms = world->now_ms,
-                                   .updated_ms = world->now_ms,
-                                   .service_ms = world->now_ms};
-    const struct change_model *model =
-        changes_model(&world->changes, changes_put(&world->changes, &world->names, &world->limits, &update));
+    struct change_update update = {
+        .document = document,
+        .view = view,
+        .affected_model = intern(world, NAME_MODEL, 0, affected),
+        .rights = {.tenant = tenant, .creator = intern(world, NAME_PRINCIPAL, tenant, "p")},
+        .first_ms = first_ms,
+        .last_ms = world->now_ms,
+        .updated_ms = world->now_ms,
+        .service_ms = world->now_ms};
+    const struct change_model *model = changes_model(
+        &world->changes, changes_put(&world->changes, &world->names, &world->limits, &update));
     names_release(&world->names, update.affected_model);
     names_release(&world->names, update.rights.creator);
     return model;
 }
 
-static void unpin(struct world *world, uint32_t document) {
+static void unpin(struct world *world, uint32_t document)
+{
     changes_unpin(&world->changes, &world->names, document);
     assert_null(changes_verify(&world->changes, &world->names, world->now_ms));
 }
 
 /* One change of one document in one window, as a whole command. */
-static void change(struct world *world, const char *tenant, const char *id, uint32_t view, const char *affected) {
+static void change(struct world *world, const char *tenant, const char *id, uint32_t view,
+                   const char *affected)
+{
     uint32_t document = use(world, tenant, id);
     assert_true(changes_fits(&world->changes, &world->limits));
     changes_make_room(&world->changes, &world->names, &world->limits);
@@ -86,17 +99,21 @@ static void change(struct world *world, const char *tenant, const char *id, uint
     unpin(world, document);
 }
 
-static void expire(struct world *world) {
+static void expire(struct world *world)
+{
     uint32_t budget = UINT32_MAX;
     changes_expire(&world->changes, &world->names, &world->limits, world->now_ms, &budget);
     assert_null(changes_verify(&world->changes, &world->names, world->now_ms));
 }
 
-/* Whether a document is there, and in which windows: bit 0 database, bit 1 index; 4: neither; 0: unknown. */
-static uint32_t where(struct world *world, const char *tenant, const char *id) {
-    struct change_identity identity = {.tenant = names_lookup(&world->names, NAME_TENANT, 0, bytes_of(tenant, strlen(tenant))),
-                                       .model = names_lookup(&world->names, NAME_MODEL, 0, TEXT("mediacontainer")),
-                                       .id = bytes_of(id, strlen(id))};
+/* Whether a document is there, and in which windows: bit 0 database, bit 1 index; 4: neither; 0:
+ * unknown. */
+static uint32_t where(struct world *world, const char *tenant, const char *id)
+{
+    struct change_identity identity = {
+        .tenant = names_lookup(&world->names, NAME_TENANT, 0, bytes_of(tenant, strlen(tenant))),
+        .model = names_lookup(&world->names, NAME_MODEL, 0, TEXT("mediacontainer")),
+        .id = bytes_of(id, strlen(id))};
     if (identity.tenant == 0 || identity.model == 0) {
         return 0;
     }
@@ -105,11 +122,13 @@ static uint32_t where(struct world *world, const char *tenant, const char *id) {
         return 0;
     }
     const struct change_document *document = changes_document(&world->changes, at);
-    uint32_t windows = (document->places[0].order != 0 ? 1u : 0) | (document->places[1].order != 0 ? 2u : 0);
+    uint32_t windows =
+        (document->places[0].order != 0 ? 1u : 0) | (document->places[1].order != 0 ? 2u : 0);
     return windows == 0 ? 4 : windows;
 }
 
-static void times_of_both_windows(void **state) {
+static void times_of_both_windows(void **state)
+{
     (void)state;
     struct world *world = world_new();
     uint32_t document = use(world, "t", "123");
@@ -130,7 +149,8 @@ static void times_of_both_windows(void **state) {
     free(world);
 }
 
-static void models_leave_one_by_one_and_everything_with_the_last(void **state) {
+static void models_leave_one_by_one_and_everything_with_the_last(void **state)
+{
     (void)state;
     struct world *world = world_new();
     change(world, "t", "1", 0, "a");
@@ -160,7 +180,8 @@ static void models_leave_one_by_one_and_everything_with_the_last(void **state) {
     free(world);
 }
 
-static void a_pinned_document_outlives_its_windows(void **state) {
+static void a_pinned_document_outlives_its_windows(void **state)
+{
     (void)state;
     struct world *world = world_new();
     uint32_t document = use(world, "t", "1");
@@ -175,7 +196,8 @@ static void a_pinned_document_outlives_its_windows(void **state) {
     free(world);
 }
 
-static void a_document_has_at_most_64_models_in_a_window(void **state) {
+static void a_document_has_at_most_64_models_in_a_window(void **state)
+{
     (void)state;
     struct world *world = world_new();
     uint32_t document = use(world, "t", "1");
@@ -185,13 +207,16 @@ static void a_document_has_at_most_64_models_in_a_window(void **state) {
         (void)snprintf(name, sizeof name, "m%u", i);
         (void)put(world, document, 0, name, i);
     }
-    assert_int_equal(changes_document(&world->changes, document)->places[0].models.count, LIMIT_AFFECTED_MODELS);
+    assert_int_equal(changes_document(&world->changes, document)->places[0].models.count,
+                     LIMIT_AFFECTED_MODELS);
     assert_int_equal(world->changes.complete_since_ms[0], 3); /* those of 0, 1 and 2 have left */
     unpin(world, document);
     free(world);
 }
 
-static void fill(struct world *world, const char *tenant, uint32_t from, uint32_t count, uint32_t view) {
+static void fill(struct world *world, const char *tenant, uint32_t from, uint32_t count,
+                 uint32_t view)
+{
     for (uint32_t i = from; i < from + count; i++) {
         char id[16];
         (void)snprintf(id, sizeof id, "%u", i);
@@ -200,7 +225,8 @@ static void fill(struct world *world, const char *tenant, uint32_t from, uint32_
     }
 }
 
-static void at_the_cap_of_documents_the_longest_idle_leaves(void **state) {
+static void at_the_cap_of_documents_the_longest_idle_leaves(void **state)
+{
     (void)state;
     struct world *world = world_new();
     fill(world, "t", 0, 30, 0);
@@ -214,12 +240,14 @@ static void at_the_cap_of_documents_the_longest_idle_leaves(void **state) {
     assert_int_equal(where(world, "t", "2"), 0);
     assert_int_equal(where(world, "t", "7"), 0);
     assert_int_equal(where(world, "t", "8"), 1);
-    assert_int_equal(world->changes.complete_since_ms[0], 9); /* the document of 8 was the last to leave */
+    assert_int_equal(world->changes.complete_since_ms[0],
+                     9); /* the document of 8 was the last to leave */
     unpin(world, pinned);
     free(world);
 }
 
-static void documents_in_use_are_refused_above_the_cap(void **state) {
+static void documents_in_use_are_refused_above_the_cap(void **state)
+{
     (void)state;
     struct world *world = world_new();
     uint32_t documents[65];
@@ -239,7 +267,8 @@ static void documents_in_use_are_refused_above_the_cap(void **state) {
     free(world);
 }
 
-static void ids_have_a_cap_too(void **state) {
+static void ids_have_a_cap_too(void **state)
+{
     (void)state;
     struct world *world = world_new();
     char id[LIMIT_DOCUMENT_ID_LENGTH + 1];
@@ -258,7 +287,8 @@ static void ids_have_a_cap_too(void **state) {
 }
 
 /* Of one tenant with more than half the own oldest leave, however old the others' are. */
-static void the_heavy_tenant_loses_first(void **state) {
+static void the_heavy_tenant_loses_first(void **state)
+{
     (void)state;
     struct world *world = world_new();
     world->limits.change_models_max = 40;
@@ -272,7 +302,10 @@ static void the_heavy_tenant_loses_first(void **state) {
     assert_int_equal(world->changes.models.used, 40);
     fill(world, "other", 400, 2, 1); /* greedy has 20 now: no more than half */
     fill(world, "other", 500, 6, 1);
-    assert_int_equal(shares_held(&world->names, names_lookup(&world->names, NAME_TENANT, 0, TEXT("greedy")), SHARE_MODELS), 20);
+    assert_int_equal(shares_held(&world->names,
+                                 names_lookup(&world->names, NAME_TENANT, 0, TEXT("greedy")),
+                                 SHARE_MODELS),
+                     20);
     assert_int_equal(where(world, "modest", "0"), 0);
     free(world);
 
@@ -286,7 +319,8 @@ static void the_heavy_tenant_loses_first(void **state) {
     free(world);
 }
 
-static void lowered_caps_empty_the_windows_in_steps(void **state) {
+static void lowered_caps_empty_the_windows_in_steps(void **state)
+{
     (void)state;
     struct world *world = world_new();
     fill(world, "t", 0, 60, 0);
@@ -306,13 +340,15 @@ static void lowered_caps_empty_the_windows_in_steps(void **state) {
 }
 
 /* Documents of a tenant by last update, behind any number. */
-static void order_is_that_of_the_last_update(void **state) {
+static void order_is_that_of_the_last_update(void **state)
+{
     (void)state;
     struct world *world = world_new();
     fill(world, "t", 0, 5, 0);
     fill(world, "s", 0, 5, 0);
     fill(world, "t", 1, 1, 0);
-    const struct tenant *tenant = shares_of(&world->names, names_lookup(&world->names, NAME_TENANT, 0, TEXT("t")));
+    const struct tenant *tenant =
+        shares_of(&world->names, names_lookup(&world->names, NAME_TENANT, 0, TEXT("t")));
     const char expected[] = "02341";
     uint64_t position = 0;
     for (uint32_t i = 0; i < 5; i++) {
@@ -327,8 +363,10 @@ static void order_is_that_of_the_last_update(void **state) {
     free(world);
 }
 
-/* Random traffic of three tenants at small caps; every rule holds after every step, and snapshots go on as the original. */
-static void random_traffic(void **state) {
+/* Random traffic of three tenants at small caps; every rule holds after every step, and snapshots
+ * go on as the original. */
+static void random_traffic(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct world *twin = NULL;
@@ -369,7 +407,8 @@ static void random_traffic(void **state) {
     free(world);
 }
 
-static void damaged_snapshots_are_refused_or_sound(void **state) {
+static void damaged_snapshots_are_refused_or_sound(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct parts_memory memory = {0};
@@ -396,7 +435,8 @@ static void damaged_snapshots_are_refused_or_sound(void **state) {
     free(world);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_of_both_windows),
         cmocka_unit_test(models_leave_one_by_one_and_everything_with_the_last),

@@ -1,4 +1,5 @@
-/* The feed window: every kept event is found by its sequence, and the window tells from where it is complete. */
+/* The feed window: every kept event is found by its sequence, and the window tells from where it is
+ * complete. */
 #include "tests/unit/server/core/parts.h"
 
 #include "server/core/effect.h"
@@ -10,25 +11,35 @@ struct world {
     uint64_t now_ms;
 };
 
-static void layout(void *at, struct region *region, const struct core_limits *capacity) {
+static void layout(void *at, struct region *region, const struct core_limits *capacity)
+{
     struct world *world = at;
     world->limits = *capacity;
     feed_window_layout(&world->feed, region, capacity);
 }
 
-static void save(const void *at, struct stream_out *out) { feed_window_save(&((const struct world *)at)->feed, out); }
-static void load(void *at, struct stream_in *in) { feed_window_load(&((struct world *)at)->feed, in); }
+static void save(const void *at, struct stream_out *out)
+{
+    feed_window_save(&((const struct world *)at)->feed, out);
+}
+static void load(void *at, struct stream_in *in)
+{
+    feed_window_load(&((struct world *)at)->feed, in);
+}
 
-static struct world *world_new(void) {
+static struct world *world_new(void)
+{
     struct core_limits limits = parts_limits();
     return parts_new(sizeof(struct world), layout, &limits);
 }
 
 /* An event whose title has a length and content that follow from its sequence. */
-static uint32_t event_bytes(uint64_t sequence, uint8_t *to) {
+static uint32_t event_bytes(uint64_t sequence, uint8_t *to)
+{
     static uint8_t title[LIMIT_TITLE_LENGTH + LIMIT_ATTRIBUTES_BYTES];
     uint64_t seed = sequence + 1;
-    uint32_t length = (uint32_t)(parts_random(&seed) % 3 == 0 ? parts_random(&seed) % sizeof title : parts_random(&seed) % 40);
+    uint32_t length = (uint32_t)(parts_random(&seed) % 3 == 0 ? parts_random(&seed) % sizeof title
+                                                              : parts_random(&seed) % 40);
     memset(title, (int)('a' + sequence % 26), length);
     struct event event = {.kind = EVENT_ACTIVITY_CREATED,
                           .sequence = sequence,
@@ -40,13 +51,16 @@ static uint32_t event_bytes(uint64_t sequence, uint8_t *to) {
     return (uint32_t)out.wanted;
 }
 
-static void append(struct world *world) {
+static void append(struct world *world)
+{
     uint8_t body[EVENT_BYTES_MAX];
     uint32_t length = event_bytes(world->feed.head_sequence + 1, body);
-    feed_window_append(&world->feed, &world->limits, world->now_ms, EVENT_ACTIVITY_CREATED, bytes_of(body, length));
+    feed_window_append(&world->feed, &world->limits, world->now_ms, EVENT_ACTIVITY_CREATED,
+                       bytes_of(body, length));
 }
 
-static void check_read(const struct world *world, uint64_t sequence) {
+static void check_read(const struct world *world, uint64_t sequence)
+{
     uint8_t expected[EVENT_BYTES_MAX];
     uint8_t found[EVENT_BYTES_MAX];
     uint8_t kind = 0;
@@ -57,19 +71,23 @@ static void check_read(const struct world *world, uint64_t sequence) {
     assert_memory_equal(found, expected, length);
 }
 
-static void check_all(const struct world *world) {
+static void check_all(const struct world *world)
+{
     uint8_t to[EVENT_BYTES_MAX];
     uint8_t kind;
     uint32_t length;
     assert_null(feed_window_verify(&world->feed, world->now_ms));
-    assert_false(feed_window_read(&world->feed, world->feed.oldest_sequence - 1, &kind, to, &length));
+    assert_false(
+        feed_window_read(&world->feed, world->feed.oldest_sequence - 1, &kind, to, &length));
     assert_false(feed_window_read(&world->feed, world->feed.head_sequence + 1, &kind, to, &length));
-    for (uint64_t sequence = world->feed.oldest_sequence; sequence <= world->feed.head_sequence; sequence++) {
+    for (uint64_t sequence = world->feed.oldest_sequence; sequence <= world->feed.head_sequence;
+         sequence++) {
         check_read(world, sequence);
     }
 }
 
-static void an_empty_window_begins_behind_its_head(void **state) {
+static void an_empty_window_begins_behind_its_head(void **state)
+{
     (void)state;
     struct world *world = world_new();
     assert_int_equal(world->feed.oldest_sequence, 1);
@@ -81,7 +99,8 @@ static void an_empty_window_begins_behind_its_head(void **state) {
     free(world);
 }
 
-static void old_events_leave_and_the_rest_is_found(void **state) {
+static void old_events_leave_and_the_rest_is_found(void **state)
+{
     (void)state;
     struct world *world = world_new();
     for (uint32_t i = 0; i < 300; i++) {
@@ -109,7 +128,8 @@ static void old_events_leave_and_the_rest_is_found(void **state) {
 }
 
 /* Many times around the ring; a full window gives up its oldest. */
-static void the_ring_wraps_at_any_place(void **state) {
+static void the_ring_wraps_at_any_place(void **state)
+{
     (void)state;
     struct world *world = world_new();
     uint64_t most = 0;
@@ -128,7 +148,8 @@ static void the_ring_wraps_at_any_place(void **state) {
     free(world);
 }
 
-static void a_lowered_cap_empties_in_steps(void **state) {
+static void a_lowered_cap_empties_in_steps(void **state)
+{
     (void)state;
     struct core_limits limits = parts_limits();
     limits.feed_window_bytes = MIB(4);
@@ -149,7 +170,8 @@ static void a_lowered_cap_empties_in_steps(void **state) {
 }
 
 /* The window is state; where it lies in the ring, and the ring's size, are not. */
-static void snapshots(void **state) {
+static void snapshots(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct parts_memory memory = {0};
@@ -195,7 +217,8 @@ static void snapshots(void **state) {
     free(world);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_window_begins_behind_its_head),
         cmocka_unit_test(old_events_leave_and_the_rest_is_found),

@@ -15,7 +15,8 @@ struct world {
     uint32_t ticket; /* of all changes to come */
 };
 
-static void layout(void *at, struct region *region, const struct core_limits *capacity) {
+static void layout(void *at, struct region *region, const struct core_limits *capacity)
+{
     struct world *world = at;
     world->limits = *capacity;
     names_layout(&world->names, region, capacity);
@@ -24,7 +25,8 @@ static void layout(void *at, struct region *region, const struct core_limits *ca
     pending_layout(&world->pending, region, capacity);
 }
 
-static void save(const void *at, struct stream_out *out) {
+static void save(const void *at, struct stream_out *out)
+{
     const struct world *world = at;
     names_save(&world->names, out);
     changes_save(&world->changes, out);
@@ -32,15 +34,17 @@ static void save(const void *at, struct stream_out *out) {
     pending_save(&world->pending, out);
 }
 
-static const char *verify(struct world *world) {
+static const char *verify(struct world *world)
+{
     const char *wrong = changes_verify(&world->changes, &world->names, UINT64_MAX);
     wrong = wrong != NULL ? wrong : tickets_verify(&world->tickets, &world->names, UINT64_MAX);
-    return wrong != NULL
-               ? wrong
-               : pending_verify(&world->pending, &world->changes, &world->names, &world->tickets, UINT64_MAX);
+    return wrong != NULL ? wrong
+                         : pending_verify(&world->pending, &world->changes, &world->names,
+                                          &world->tickets, UINT64_MAX);
 }
 
-static void load(void *at, struct stream_in *in) {
+static void load(void *at, struct stream_in *in)
+{
     struct world *world = at;
     names_load(&world->names, in);
     if (in->error == 0) {
@@ -53,7 +57,8 @@ static void load(void *at, struct stream_in *in) {
     }
 }
 
-static struct world *world_new(void) {
+static struct world *world_new(void)
+{
     struct core_limits limits = parts_limits();
     limits.flush_documents = 8;
     limits.flush_bytes = 4096;
@@ -61,59 +66,74 @@ static struct world *world_new(void) {
     return parts_new(sizeof(struct world), layout, &limits);
 }
 
-static uint32_t intern(struct world *world, enum name_kind kind, uint32_t tenant, const char *text) {
-    uint32_t name = names_intern(&world->names, &world->limits, kind, tenant, bytes_of(text, strlen(text)));
+static uint32_t intern(struct world *world, enum name_kind kind, uint32_t tenant, const char *text)
+{
+    uint32_t name =
+        names_intern(&world->names, &world->limits, kind, tenant, bytes_of(text, strlen(text)));
     assert_int_not_equal(name, 0);
     return name;
 }
 
 /* Records one change, as apply_record does it, with a ticket of its own. Returns the document. */
-static uint32_t add(struct world *world, const char *tenant, const char *id, const char *affected, uint32_t json_length) {
+static uint32_t add(struct world *world, const char *tenant, const char *id, const char *affected,
+                    uint32_t json_length)
+{
     static uint8_t json[64 * 1024];
     struct job_rights rights = {.tenant = intern(world, NAME_TENANT, 0, tenant)};
     rights.creator = intern(world, NAME_PRINCIPAL, rights.tenant, "p");
-    struct change_identity identity = {
-        .tenant = rights.tenant, .model = intern(world, NAME_MODEL, 0, "model"), .id = bytes_of(id, strlen(id))};
+    struct change_identity identity = {.tenant = rights.tenant,
+                                       .model = intern(world, NAME_MODEL, 0, "model"),
+                                       .id = bytes_of(id, strlen(id))};
     struct ticket_source source = {.tenant = rights.tenant, .principal = rights.creator, .open = 1};
     memset(json, '{', json_length);
     struct pending_change change = {.accept_ms = world->now_ms + 5,
                                     .service_ms = world->now_ms,
                                     .rights = rights,
-                                    .document = changes_use(&world->changes, &world->names, &identity),
+                                    .document =
+                                        changes_use(&world->changes, &world->names, &identity),
                                     .affected_model = intern(world, NAME_MODEL, 0, affected),
                                     .ticket = tickets_add(&world->tickets, &world->names, &source)};
     world->ticket = change.ticket;
-    pending_add(&world->pending, &world->changes, &world->names, &change, bytes_of(json, json_length));
+    pending_add(&world->pending, &world->changes, &world->names, &change,
+                bytes_of(json, json_length));
     names_release(&world->names, identity.model);
     assert_null(verify(world));
     return change.document;
 }
 
-static uint32_t take(struct world *world, struct pending_room *room) {
-    uint32_t document = pending_take(&world->pending, &world->changes, &world->limits, world->now_ms, room);
+static uint32_t take(struct world *world, struct pending_room *room)
+{
+    uint32_t document =
+        pending_take(&world->pending, &world->changes, &world->limits, world->now_ms, room);
     assert_null(verify(world));
     return document;
 }
 
-static bool begin(struct world *world, struct pending_room *room) {
+static bool begin(struct world *world, struct pending_room *room)
+{
     return pending_begin(&world->pending, &world->changes, &world->limits, world->now_ms, room);
 }
 
-static void settle(struct world *world, uint32_t document, uint32_t accepted) {
-    struct pending_settlement settlement = {.document = document, .accepted = accepted, .service_ms = world->now_ms};
+static void settle(struct world *world, uint32_t document, uint32_t accepted)
+{
+    struct pending_settlement settlement = {
+        .document = document, .accepted = accepted, .service_ms = world->now_ms};
     pending_settle(&world->pending, &world->changes, &world->names, &world->tickets, &settlement);
     assert_null(verify(world));
 }
 
-static uint32_t in_flight(const struct world *world, uint32_t document) {
+static uint32_t in_flight(const struct world *world, uint32_t document)
+{
     return changes_document(&world->changes, document)->in_flight;
 }
 
-static uint64_t deadline(const struct world *world) {
+static uint64_t deadline(const struct world *world)
+{
     return pending_deadline(&world->pending, &world->changes, &world->limits);
 }
 
-static void a_document_waits_from_its_oldest_change_on(void **state) {
+static void a_document_waits_from_its_oldest_change_on(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct pending_room room;
@@ -145,7 +165,8 @@ static void a_document_waits_from_its_oldest_change_on(void **state) {
     free(world);
 }
 
-static void much_that_waits_is_sent_at_once(void **state) {
+static void much_that_waits_is_sent_at_once(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct pending_room room;
@@ -170,7 +191,8 @@ static void much_that_waits_is_sent_at_once(void **state) {
     free(world);
 }
 
-static void a_batch_is_cut_at_its_bytes_between_documents(void **state) {
+static void a_batch_is_cut_at_its_bytes_between_documents(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct pending_room room;
@@ -181,7 +203,8 @@ static void a_batch_is_cut_at_its_bytes_between_documents(void **state) {
     (void)add(world, "t", "3", "a", 1);
     assert_true(begin(world, &room));
     assert_int_equal(take(world, &room), one);
-    assert_int_equal(take(world, &room), 0); /* both of its changes do not fit: not split over two batches */
+    assert_int_equal(take(world, &room),
+                     0); /* both of its changes do not fit: not split over two batches */
     settle(world, one, 1);
     assert_true(begin(world, &room));
     assert_int_equal(take(world, &room), two);
@@ -189,14 +212,16 @@ static void a_batch_is_cut_at_its_bytes_between_documents(void **state) {
     assert_int_equal(take(world, &room), 0);
     settle(world, two, 2);
     assert_true(begin(world, &room));
-    assert_int_equal(take(world, &room), three); /* alone in its batch, since one change is more than a batch */
+    assert_int_equal(take(world, &room),
+                     three); /* alone in its batch, since one change is more than a batch */
     assert_int_equal(in_flight(world, three), 1);
     settle(world, three, 1);
     assert_int_equal(deadline(world), 200);
     free(world);
 }
 
-static void a_batch_has_at_most_64_models_of_a_document(void **state) {
+static void a_batch_has_at_most_64_models_of_a_document(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct pending_room room;
@@ -221,8 +246,10 @@ static void a_batch_has_at_most_64_models_of_a_document(void **state) {
     free(world);
 }
 
-/* What later becomes TAKE and RESULT: one batch in flight per document, retries in front and in order. */
-static void what_comes_back_goes_in_front(void **state) {
+/* What later becomes TAKE and RESULT: one batch in flight per document, retries in front and in
+ * order. */
+static void what_comes_back_goes_in_front(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct pending_room room;
@@ -264,7 +291,8 @@ static void what_comes_back_goes_in_front(void **state) {
     free(world);
 }
 
-static void caps_count_changes_and_blocks_per_tenant(void **state) {
+static void caps_count_changes_and_blocks_per_tenant(void **state)
+{
     (void)state;
     struct world *world = world_new();
     for (uint32_t i = 0; i < 300; i++) {
@@ -277,17 +305,21 @@ static void caps_count_changes_and_blocks_per_tenant(void **state) {
     assert_false(pending_fits(&world->pending, &world->names, &world->limits, &load));
     (void)add(world, "s", "1", "a", 0);
     load.changes = 211;
-    assert_false(pending_fits(&world->pending, &world->names, &world->limits, &load)); /* the rest is kept for others */
+    assert_false(pending_fits(&world->pending, &world->names, &world->limits,
+                              &load)); /* the rest is kept for others */
     load.tenant = names_lookup(&world->names, NAME_TENANT, 0, TEXT("s"));
     assert_true(pending_fits(&world->pending, &world->names, &world->limits, &load));
-    load = (struct pending_load){.tenant = tenant, .changes = 1, .json_blocks = pending_blocks(&world->pending, MIB(2) - 10)};
+    load = (struct pending_load){.tenant = tenant,
+                                 .changes = 1,
+                                 .json_blocks = pending_blocks(&world->pending, MIB(2) - 10)};
     assert_true(pending_fits(&world->pending, &world->names, &world->limits, &load));
     load.json_blocks++;
     assert_false(pending_fits(&world->pending, &world->names, &world->limits, &load));
     free(world);
 }
 
-static void random_traffic_and_snapshots(void **state) {
+static void random_traffic_and_snapshots(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct parts_memory memory = {0};
@@ -302,20 +334,23 @@ static void random_traffic_and_snapshots(void **state) {
         (void)snprintf(affected, sizeof affected, "m%u", (unsigned)(pick >> 16 & 3));
         world->now_ms += pick >> 20 & 63;
         if (pick % 3 != 0 && world->pending.changes.used < 256 && world->tickets.table.used < 256) {
-            (void)add(world, (pick >> 30 & 1) != 0 ? "s" : "t", id, affected, (uint32_t)(pick >> 40 & 1023));
+            (void)add(world, (pick >> 30 & 1) != 0 ? "s" : "t", id, affected,
+                      (uint32_t)(pick >> 40 & 1023));
         } else if (flying_count != 0 && (pick >> 50 & 1) != 0) {
             uint32_t document = flying[--flying_count];
             settle(world, document, (uint32_t)((pick >> 51) % (in_flight(world, document) + 1)));
         } else {
             struct pending_room room;
             uint32_t document;
-            while (begin(world, &room) && flying_count < 64 && (document = take(world, &room)) != 0) {
+            while (begin(world, &room) && flying_count < 64 &&
+                   (document = take(world, &room)) != 0) {
                 assert_true(room.documents <= world->limits.flush_documents);
                 flying[flying_count++] = document;
             }
         }
         uint32_t budget = 1000;
-        tickets_expire(&world->tickets, &world->names, &world->limits, world->now_ms + 600000, &budget);
+        tickets_expire(&world->tickets, &world->names, &world->limits, world->now_ms + 600000,
+                       &budget);
         if (step % 500 == 499) {
             parts_save(&memory, save, world);
             struct world *other = parts_new(sizeof *other, layout, &world->limits);
@@ -339,7 +374,8 @@ static void random_traffic_and_snapshots(void **state) {
     free(world);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_document_waits_from_its_oldest_change_on),
         cmocka_unit_test(much_that_waits_is_sent_at_once),

@@ -1,4 +1,5 @@
-/* Request ids: one effect per id, whose id it is, how long it is kept, and who is refused when there is no room. */
+/* Request ids: one effect per id, whose id it is, how long it is kept, and who is refused when
+ * there is no room. */
 #include "tests/unit/server/core/parts.h"
 
 #include "server/core/requests.h"
@@ -10,20 +11,23 @@ struct world {
     uint64_t now_ms;
 };
 
-static void layout(void *at, struct region *region, const struct core_limits *capacity) {
+static void layout(void *at, struct region *region, const struct core_limits *capacity)
+{
     struct world *world = at;
     world->limits = *capacity;
     names_layout(&world->names, region, capacity);
     requests_layout(&world->requests, region, capacity);
 }
 
-static void save(const void *at, struct stream_out *out) {
+static void save(const void *at, struct stream_out *out)
+{
     const struct world *world = at;
     names_save(&world->names, out);
     requests_save(&world->requests, out);
 }
 
-static void load(void *at, struct stream_in *in) {
+static void load(void *at, struct stream_in *in)
+{
     struct world *world = at;
     names_load(&world->names, in);
     if (in->error == 0) {
@@ -31,7 +35,8 @@ static void load(void *at, struct stream_in *in) {
     }
 }
 
-static struct world *world_new(void) {
+static struct world *world_new(void)
+{
     struct core_limits limits = parts_limits();
     struct world *world = parts_new(sizeof *world, layout, &limits);
     names_set_key(&world->names, (const uint8_t *)"0123456789abcdef");
@@ -45,27 +50,37 @@ struct call {
     struct bytes payload;
 };
 
-static struct call call_of(const char *principal, uint64_t number) {
-    return (struct call){.caller = {.tenant = TEXT("t"), .principal = bytes_of(principal, strlen(principal)), .user = TEXT("u")},
+static struct call call_of(const char *principal, uint64_t number)
+{
+    return (struct call){.caller = {.tenant = TEXT("t"),
+                                    .principal = bytes_of(principal, strlen(principal)),
+                                    .user = TEXT("u")},
                          .method = COMMAND_CREATE,
                          .number = number,
                          .payload = TEXT("payload")};
 }
 
 /* As the core does: looks, executes (answer = number + 1,000), remembers. */
-static enum request_outcome execute(struct world *world, const struct call *call, struct request_answer *answer) {
+static enum request_outcome execute(struct world *world, const struct call *call,
+                                    struct request_answer *answer)
+{
     uint8_t id[LIMIT_REQUEST_ID_LENGTH] = {0};
     struct request_identity identity;
     memcpy(id, &call->number, sizeof call->number);
     id[15] = 1;
     requests_identify(&world->names, &call->caller, call->method, id, call->payload, &identity);
-    enum request_outcome outcome = requests_check(&world->requests, &world->limits, world->now_ms, &identity, answer);
+    enum request_outcome outcome =
+        requests_check(&world->requests, &world->limits, world->now_ms, &identity, answer);
     if (outcome == REQUEST_NEW) {
-        uint32_t tenant = names_intern(&world->names, &world->limits, NAME_TENANT, 0, call->caller.tenant);
-        identity.principal = names_intern(&world->names, &world->limits, NAME_PRINCIPAL, tenant, call->caller.principal);
+        uint32_t tenant =
+            names_intern(&world->names, &world->limits, NAME_TENANT, 0, call->caller.tenant);
+        identity.principal = names_intern(&world->names, &world->limits, NAME_PRINCIPAL, tenant,
+                                          call->caller.principal);
         assert_int_not_equal(identity.principal, 0);
-        *answer = (struct request_answer){.answer = call->number + 1000, .accept_ms = world->now_ms + 7};
-        requests_remember(&world->requests, &world->names, &world->limits, world->now_ms, &identity, answer);
+        *answer =
+            (struct request_answer){.answer = call->number + 1000, .accept_ms = world->now_ms + 7};
+        requests_remember(&world->requests, &world->names, &world->limits, world->now_ms, &identity,
+                          answer);
         names_release(&world->names, identity.principal);
         names_release(&world->names, tenant);
     }
@@ -73,12 +88,14 @@ static enum request_outcome execute(struct world *world, const struct call *call
     return outcome;
 }
 
-static void expire(struct world *world) {
+static void expire(struct world *world)
+{
     uint32_t budget = UINT32_MAX;
     requests_expire(&world->requests, &world->names, &world->limits, world->now_ms, &budget);
 }
 
-static void repetitions_get_the_first_answer(void **state) {
+static void repetitions_get_the_first_answer(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct request_answer answer;
@@ -98,7 +115,8 @@ static void repetitions_get_the_first_answer(void **state) {
 }
 
 /* Each part of the scope makes another request of the same 16 bytes. */
-static void another_scope_is_another_request(void **state) {
+static void another_scope_is_another_request(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct request_answer answer;
@@ -132,7 +150,8 @@ static void another_scope_is_another_request(void **state) {
     free(world);
 }
 
-static void kept_up_to_the_most_and_names_go_with_them(void **state) {
+static void kept_up_to_the_most_and_names_go_with_them(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct request_answer answer;
@@ -153,7 +172,8 @@ static void kept_up_to_the_most_and_names_go_with_them(void **state) {
 }
 
 /* At the cap the oldest leaves once it is old enough, and what is kept is told. */
-static void at_the_cap_the_oldest_leaves_or_the_newest_is_refused(void **state) {
+static void at_the_cap_the_oldest_leaves_or_the_newest_is_refused(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct request_answer answer;
@@ -171,7 +191,8 @@ static void at_the_cap_the_oldest_leaves_or_the_newest_is_refused(void **state) 
     world->now_ms = 120000;
     assert_int_equal(execute(world, &late, &answer), REQUEST_NEW);
     assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms), 119999);
-    assert_int_equal(execute(world, &first, &answer), REQUEST_NO_ROOM); /* it has left; the next oldest is from 10 */
+    assert_int_equal(execute(world, &first, &answer),
+                     REQUEST_NO_ROOM); /* it has left; the next oldest is from 10 */
     assert_int_equal(answer.retry_after_ms, 10);
     assert_int_equal(world->requests.count, 1024);
     world->now_ms = 800000;
@@ -181,7 +202,8 @@ static void at_the_cap_the_oldest_leaves_or_the_newest_is_refused(void **state) 
     free(world);
 }
 
-static void who_holds_more_than_half_is_refused_first(void **state) {
+static void who_holds_more_than_half_is_refused_first(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct request_answer answer;
@@ -203,7 +225,8 @@ static void who_holds_more_than_half_is_refused_first(void **state) {
     free(world);
 }
 
-static void a_lowered_cap_lets_the_oldest_leave_in_their_time(void **state) {
+static void a_lowered_cap_lets_the_oldest_leave_in_their_time(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct request_answer answer;
@@ -219,14 +242,16 @@ static void a_lowered_cap_lets_the_oldest_leave_in_their_time(void **state) {
     assert_int_equal(execute(world, &late, &answer), REQUEST_NEW); /* for the oldest */
     expire(world);
     assert_int_equal(world->requests.count, 90); /* those of 11,000 ms on are not old enough */
-    assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms), 130000 - 10001);
+    assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms),
+                     130000 - 10001);
     world->now_ms = 200000;
     expire(world);
     assert_int_equal(world->requests.count, 40);
     free(world);
 }
 
-static void survives_a_snapshot_wherever_the_ring_stands(void **state) {
+static void survives_a_snapshot_wherever_the_ring_stands(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct request_answer answer;
@@ -262,7 +287,8 @@ static void survives_a_snapshot_wherever_the_ring_stands(void **state) {
 }
 
 /* Any single flipped bit gives an error or a table that obeys its rules. */
-static void damaged_snapshots_are_refused_or_harmless(void **state) {
+static void damaged_snapshots_are_refused_or_harmless(void **state)
+{
     (void)state;
     struct world *world = world_new();
     struct request_answer answer;
@@ -291,7 +317,8 @@ static void damaged_snapshots_are_refused_or_harmless(void **state) {
     free(world);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(repetitions_get_the_first_answer),
         cmocka_unit_test(another_scope_is_another_request),

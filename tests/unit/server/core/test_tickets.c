@@ -11,20 +11,23 @@ struct world {
     uint32_t tenant, principal, user;
 };
 
-static void layout(void *at, struct region *region, const struct core_limits *capacity) {
+static void layout(void *at, struct region *region, const struct core_limits *capacity)
+{
     struct world *world = at;
     world->limits = *capacity;
     names_layout(&world->names, region, capacity);
     tickets_layout(&world->tickets, region, capacity);
 }
 
-static void save(const void *at, struct stream_out *out) {
+static void save(const void *at, struct stream_out *out)
+{
     const struct world *world = at;
     names_save(&world->names, out);
     tickets_save(&world->tickets, out);
 }
 
-static void load(void *at, struct stream_in *in) {
+static void load(void *at, struct stream_in *in)
+{
     struct world *world = at;
     names_load(&world->names, in);
     if (in->error == 0) {
@@ -32,28 +35,36 @@ static void load(void *at, struct stream_in *in) {
     }
 }
 
-static struct world *world_new(uint64_t first_ticket) {
+static struct world *world_new(uint64_t first_ticket)
+{
     struct core_limits limits = parts_limits();
     struct world *world = parts_new(sizeof *world, layout, &limits);
     tickets_set_next(&world->tickets, first_ticket);
     world->tenant = names_intern(&world->names, &world->limits, NAME_TENANT, 0, TEXT("t"));
-    world->principal = names_intern(&world->names, &world->limits, NAME_PRINCIPAL, world->tenant, TEXT("p"));
+    world->principal =
+        names_intern(&world->names, &world->limits, NAME_PRINCIPAL, world->tenant, TEXT("p"));
     world->user = names_intern(&world->names, &world->limits, NAME_USER, world->tenant, TEXT("u"));
     return world;
 }
 
-static uint32_t add(struct world *world, uint64_t job_id, uint32_t open) {
-    struct ticket_source source = {
-        .job_id = job_id, .tenant = world->tenant, .principal = world->principal, .user = world->user, .open = open};
+static uint32_t add(struct world *world, uint64_t job_id, uint32_t open)
+{
+    struct ticket_source source = {.job_id = job_id,
+                                   .tenant = world->tenant,
+                                   .principal = world->principal,
+                                   .user = world->user,
+                                   .open = open};
     return tickets_add(&world->tickets, &world->names, &source);
 }
 
-static void expire(struct world *world, uint32_t budget) {
+static void expire(struct world *world, uint32_t budget)
+{
     tickets_expire(&world->tickets, &world->names, &world->limits, world->now_ms, &budget);
     assert_null(tickets_verify(&world->tickets, &world->names, world->now_ms));
 }
 
-static void kept_until_ten_minutes_after_the_last_change(void **state) {
+static void kept_until_ten_minutes_after_the_last_change(void **state)
+{
     (void)state;
     struct world *world = world_new(UINT64_MAX);
     uint32_t first = add(world, 0, 2);
@@ -83,7 +94,8 @@ static void kept_until_ten_minutes_after_the_last_change(void **state) {
     free(world);
 }
 
-static void expiry_keeps_to_its_budget(void **state) {
+static void expiry_keeps_to_its_budget(void **state)
+{
     (void)state;
     struct world *world = world_new(7);
     for (uint32_t i = 0; i < 100; i++) {
@@ -99,7 +111,8 @@ static void expiry_keeps_to_its_budget(void **state) {
 }
 
 /* The tickets of a job as a set, whatever has come and gone. */
-static void jobs_find_their_tickets(void **state) {
+static void jobs_find_their_tickets(void **state)
+{
     (void)state;
     struct world *world = world_new(1000);
     uint64_t seed = 42;
@@ -108,7 +121,8 @@ static void jobs_find_their_tickets(void **state) {
     for (uint32_t step = 0; step < 4000; step++) {
         world->now_ms += parts_random(&seed) % 40000;
         expire(world, 8);
-        if (open_count < 64 && world->tickets.table.used < world->limits.tickets_max && parts_random(&seed) % 2 == 0) {
+        if (open_count < 64 && world->tickets.table.used < world->limits.tickets_max &&
+            parts_random(&seed) % 2 == 0) {
             open[open_count++] = add(world, parts_random(&seed) % 5, 1);
         } else if (open_count != 0) {
             uint32_t pick = (uint32_t)(parts_random(&seed) % open_count);
@@ -132,7 +146,8 @@ static void jobs_find_their_tickets(void **state) {
     free(world);
 }
 
-static void snapshots(void **state) {
+static void snapshots(void **state)
+{
     (void)state;
     struct world *world = world_new(1);
     struct parts_memory memory = {0};
@@ -171,7 +186,8 @@ static void snapshots(void **state) {
     free(world);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_until_ten_minutes_after_the_last_change),
         cmocka_unit_test(expiry_keeps_to_its_budget),
