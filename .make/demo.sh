@@ -87,6 +87,7 @@ sleep 0.4
 done_before=$(kill -0 "$batch" 2>/dev/null && echo no || echo yes)
 kill -KILL "$server"
 killed=$(date +%s%N)
+while kill -0 "$server" 2>/dev/null; do sleep 0.01; done # it holds the journal until it is gone
 start
 restarted=$(date +%s%N)
 wait "$batch" || fail "batch: $(cat "$work/batch")"

@@ -51,11 +51,13 @@ function banned_here(name,    i) {
     return 0
 }
 
-function check_calls(line,    name) {
+# A member of a structure may have any name.
+function check_calls(line,    name, before) {
     while (match(line, /[A-Za-z_][A-Za-z0-9_]*[ \t]*\(/)) {
         name = substr(line, RSTART, RLENGTH - 1)
+        before = substr(line, 1, RSTART - 1)
         sub(/[ \t]+$/, "", name)
-        if (banned_here(name)) report(name "() is banned here, see banned.txt")
+        if (before !~ /(\.|->)[ \t]*$/ && banned_here(name)) report(name "() is banned here, see banned.txt")
         line = substr(line, RSTART + RLENGTH)
     }
 }
