@@ -43,8 +43,9 @@ static void on_failed(void *context, const struct journal_error *error)
 
 /* ---- The first entry ---- */
 
-/* So many generations of a slot may have been used between a copy of the state and now, at most: a
- * slot can be used again once in about a second, and 65,536 lie between by the free list alone. */
+/* What may have been issued between the copy of the state and now: the free list goes round over at
+ * least 65,536 slots, so that at 70,000 creates a second, more than can be made durable, a slot
+ * takes 64 generations a minute. The rest is a margin for a clock that was wrong. */
 #define RAISE_LEAST      65536
 #define RAISE_PER_MINUTE 64
 
