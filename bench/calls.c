@@ -1,5 +1,6 @@
-/* The calls of one client over mutual TLS on loopback, client and server on the same machine: durable batch updates (the hot
- * path), durable single updates and reads, at 1 and at 64 in flight. SECONDS_PER_WINDOW and WINDOWS come from the environment. */
+/* The calls of one client over mutual TLS on loopback, client and server on the same machine:
+ * durable batch updates (the hot path), durable single updates and reads, at 1 and at 64 in flight.
+ * SECONDS_PER_WINDOW and WINDOWS come from the environment. */
 #include "bench/harness_measure.h"
 #include "tests/e2e/harness.h"
 
@@ -67,7 +68,8 @@ static int submit(activity_window *window, enum work work, uint64_t n, uint64_t 
     return -1;
 }
 
-/* Keeps `in_flight` requests under way for some seconds, or until `most` were answered. Returns answers per second. */
+/* Keeps `in_flight` requests under way for some seconds, or until `most` were answered. Returns
+ * answers per second. */
 static double run(enum work work, size_t in_flight, uint32_t milliseconds, uint64_t most)
 {
     struct activity_error error;

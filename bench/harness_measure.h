@@ -1,5 +1,5 @@
-/* How the benchmarks measure: windows of fixed length, the median and the spread of several of them. Machines are noisy:
- * single figures are not worth much. */
+/* How the benchmarks measure: windows of fixed length, the median and the spread of several of
+ * them. Machines are noisy: single figures are not worth much. */
 #ifndef ACTIVITYD_BENCH_HARNESS_MEASURE_H
 #define ACTIVITYD_BENCH_HARNESS_MEASURE_H
 

@@ -1,5 +1,5 @@
-/* Memory and start-up time at many live activities, after a clean stop and after kill -9. ACTIVITIES sets how many
- * (1,000,000). */
+/* Memory and start-up time at many live activities, after a clean stop and after kill -9.
+ * ACTIVITIES sets how many (1,000,000). */
 #include "bench/harness_measure.h"
 #include "tests/e2e/harness.h"
 

@@ -10,7 +10,7 @@
 #define LIMIT_REQUEST_BYTES         (960 * 1024)
 #define LIMIT_REPLY_BYTES           (1020 * 1024)
 #define LIMIT_RECEIVE_BYTES         (LIMIT_REQUEST_BYTES + 64 * 1024)
-#define LIMIT_ENVELOPE_BYTES        (24 * 1024) /* what surrounds the payload of a request at most */
+#define LIMIT_ENVELOPE_BYTES        (24 * 1024) /* what surrounds a payload at most */
 #define LIMIT_METHOD_LENGTH         128
 #define LIMIT_METADATA_COUNT        32
 #define LIMIT_METADATA_NAME_LENGTH  64
@@ -58,7 +58,7 @@
 #define LIMIT_FIND_STATES       8
 #define LIMIT_FIND_JOB_IDS      256
 #define LIMIT_PAGE_TOKEN_LENGTH 64
-#define LIMIT_FIND_TOUCHED      4096 /* slots that one call looks at before it returns a short page */
+#define LIMIT_FIND_TOUCHED      4096 /* slots that one call looks at: a short page */
 
 /* Changes. */
 #define LIMIT_MODEL_LENGTH       64

@@ -1,4 +1,5 @@
-/* A bug aborts, in release builds too: going on with a broken invariant could acknowledge what is not so. */
+/* A bug aborts, in release builds too: going on with a broken invariant could acknowledge what is
+ * not so. */
 #ifndef ACTIVITYD_SERVER_CHECK_H
 #define ACTIVITYD_SERVER_CHECK_H
 

@@ -1,6 +1,6 @@
 /* The configuration: a file of `key = value` lines, and flags of the same names that win over it.
- * Every key is a row of a table here or in core/limits.h; the file's keys, the flags, --help and the
- * checks are made from the rows. activityd.conf.example explains each. */
+ * Every key is a row of a table here or in core/limits.h; the file's keys, the flags, --help and
+ * the checks are made from the rows. activityd.conf.example explains each. */
 #ifndef ACTIVITYD_SERVER_CONFIG_H
 #define ACTIVITYD_SERVER_CONFIG_H
 

@@ -24,7 +24,8 @@ static bool with_priority;
 static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
 static bool environment_overruled;
 
-/* A line under construction. The last bytes are kept for the mark that it was cut and the newline. */
+/* A line under construction. The last bytes are kept for the mark that it was cut and the newline.
+ */
 struct line {
     char bytes[LOG_LINE_MAX];
     size_t used;
@@ -120,7 +121,8 @@ static bool is_plain(unsigned char c)
            (c != '\0' && strchr("._/:@+-*,[]#", c) != NULL);
 }
 
-/* Everything but printable ASCII is escaped: UTF-8 can turn the direction of a terminal's text, too. */
+/* Everything but printable ASCII is escaped: UTF-8 can turn the direction of a terminal's text,
+ * too. */
 static void put_escaped(struct line *line, const char *value, size_t length)
 {
     static const char hex[] = "0123456789abcdef";

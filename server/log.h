@@ -1,10 +1,11 @@
-/* Diagnostics: one logfmt line per call to standard error, `level=warning msg="peer refused" peer=...`.
+/* Diagnostics: one logfmt line per call to standard error, `level=warning msg="peer refused"
+ * peer=...`.
  *
  * Values may come from the network or a file: everything that could break a line, a terminal or the
  * format is escaped, and long values are cut. What is said must never be a payload or a secret; the
  * callers see to that. Under systemd (JOURNAL_STREAM) lines begin with the priority that journald
- * understands, otherwise with the time. A line leaves by one write, so lines of several threads never
- * mix, and a line that cannot be written is lost: diagnostics never stop the service.
+ * understands, otherwise with the time. A line leaves by one write, so lines of several threads
+ * never mix, and a line that cannot be written is lost: diagnostics never stop the service.
  *
  * All functions may be called from any thread, log_init only before there are several. */
 #ifndef ACTIVITYD_SERVER_LOG_H
@@ -48,8 +49,9 @@ struct log_field {
 /* Longer lines are cut, and say so. */
 #define LOG_LINE_MAX 2048
 
-/* Writes to `fd` (2 unless a test wants to read it) what is at least `level`. `journald`: priorities
- * instead of the time. Without a call: fd 2, INFO, and journald as the environment says. */
+/* Writes to `fd` (2 unless a test wants to read it) what is at least `level`. `journald`:
+ * priorities instead of the time. Without a call: fd 2, INFO, and journald as the environment says.
+ */
 void log_init(int fd, enum log_level level, bool journald);
 void log_set_level(enum log_level level);
 /* Whether standard error is connected to journald. */

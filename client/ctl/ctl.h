@@ -69,7 +69,8 @@ activity_client *ctl_client(const struct settings *settings);
 /* Says on stderr what went wrong and returns the exit code that stands for it. */
 int ctl_failed(const struct activity_error *error);
 
-/* Says on stderr how the command is used and returns EXIT_USAGE. `format` is one line about the mistake. */
+/* Says on stderr how the command is used and returns EXIT_USAGE. `format` is one line about the
+ * mistake. */
 int ctl_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Reads a whole decimal number up to `most`; false if it is none. */

@@ -14,8 +14,8 @@ struct lines {
     uint64_t number; /* of the last line read, from 1 */
 };
 
-/* 1: *object is the next line's object (a new reference); 0: the end; -1 after saying on stderr which line is wrong and
- * why. Empty lines are passed over. */
+/* 1: *object is the next line's object (a new reference); 0: the end; -1 after saying on stderr
+ * which line is wrong and why. Empty lines are passed over. */
 int lines_next(struct lines *lines, json_t **object);
 void lines_deinit(struct lines *lines);
 

@@ -1,4 +1,5 @@
-/* What people and machines get to read. Output is apart from the commands: they hand over what libactivity answered. */
+/* What people and machines get to read. Output is apart from the commands: they hand over what
+ * libactivity answered. */
 #ifndef ACTIVITYD_CLIENT_CTL_OUTPUT_H
 #define ACTIVITYD_CLIENT_CTL_OUTPUT_H
 
@@ -7,13 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One JSON object per line, with the names that the service's users know: jobId, updated, timeRange, affectedModels. */
+/* One JSON object per line, with the names that the service's users know: jobId, updated,
+ * timeRange, affectedModels. */
 void json_activity(const struct activity_info *info);
 void json_change(const struct activity_model_change *change);
 void json_result(uint64_t job_id, const struct activity_returned *returned);
 void json_updated(const struct activity_updated *updated);
 void json_server_info(const struct activity_server_info *info);
-/* {"name": number or text, ...} on one line: pairs of name and text or number, ended by a NULL name. */
+/* {"name": number or text, ...} on one line: pairs of name and text or number, ended by a NULL
+ * name. */
 struct json_pair {
     const char *name;
     const char *text; /* NULL: a number */
@@ -33,7 +36,8 @@ void people_user_row(const struct activity_user *user);
 
 /* A progress bar of 100 %, into `to` (size bytes): "[#####-----]  50 %". */
 void people_bar(unsigned percent, char *to, size_t size);
-/* Whether colours and moving lines are welcome on a stream (a terminal, and NO_COLOR is not set). */
+/* Whether colours and moving lines are welcome on a stream (a terminal, and NO_COLOR is not set).
+ */
 bool people_lively(int descriptor);
 bool people_colour(int descriptor);
 /* Bytes as "12.3 MB". */

@@ -19,8 +19,8 @@ bool people_colour(int descriptor)
     return people_lively(descriptor) && (no_color == NULL || no_color[0] == '\0');
 }
 
-/* Foreign text cannot steer the terminal: what the service refuses at its border is escaped here all the same. Cuts at
- * `width` characters when it is not 0. */
+/* Foreign text cannot steer the terminal: what the service refuses at its border is escaped here
+ * all the same. Cuts at `width` characters when it is not 0. */
 static void put_text(const char *text, size_t width)
 {
     size_t shown = 0;

@@ -1,5 +1,6 @@
-/* pipe: bytes from a file or stdin to stdout, watched by an activity whose percent follows them. The copy never waits for the
- * service: updates are submitted and their answers taken when they come. */
+/* pipe: bytes from a file or stdin to stdout, watched by an activity whose percent follows them.
+ * The copy never waits for the service: updates are submitted and their answers taken when they
+ * come. */
 #include "client/ctl/ctl.h"
 #include "client/ctl/output.h"
 

@@ -6,9 +6,11 @@
 
 struct profile;
 
-/* Loads `path`, or when it is NULL the first that exists of $ACTIVITYCTL_PROFILE, ./.data/activityctl.conf and
- * ~/.config/activityctl.conf (none is fine, except for a path or variable that was given), and fills the settings with its
- * values, which live as long as the profile. False after saying on stderr what is wrong, with file and line. */
+/* Loads `path`, or when it is NULL the first that exists of $ACTIVITYCTL_PROFILE,
+ * ./.data/activityctl.conf and
+ * ~/.config/activityctl.conf (none is fine, except for a path or variable that was given), and
+ * fills the settings with its values, which live as long as the profile. False after saying on
+ * stderr what is wrong, with file and line. */
 bool profile_load(const char *path, struct profile **profile, struct settings *settings);
 void profile_free(struct profile *profile); /* accepts NULL */
 

@@ -1,5 +1,6 @@
-/* Limits that influence what the core decides. They are state: journaled by a LIMITS command, never read from a
- * configuration. One table: configuration keys, --print-limits and server-info are made from it.
+/* Limits that influence what the core decides. They are state: journaled by a LIMITS command, never
+ * read from a configuration. One table: configuration keys, --print-limits and server-info are made
+ * from it.
  * X(name = configuration key, default, least, most, unit, what it bounds) */
 #ifndef ACTIVITYD_SERVER_CORE_LIMITS_H
 #define ACTIVITYD_SERVER_CORE_LIMITS_H

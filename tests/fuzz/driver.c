@@ -165,7 +165,8 @@ int main(int argc, char **argv)
     const char *name = strrchr(argv[0], '/');
     name = name == NULL ? argv[0] : name + 1;
     char folder[256];
-    snprintf(folder, sizeof folder, "tests/fuzz/corpus/%s", name + (strncmp(name, "fuzz_", 5) == 0 ? 5 : 0));
+    snprintf(folder, sizeof folder, "tests/fuzz/corpus/%s",
+             name + (strncmp(name, "fuzz_", 5) == 0 ? 5 : 0));
     if (LLVMFuzzerInitialize != NULL) {
         LLVMFuzzerInitialize(&argc, &argv);
     }

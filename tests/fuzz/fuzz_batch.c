@@ -1,5 +1,5 @@
-/* Any bytes as a batch request, as its response and as a column from a disk. What is accepted is what
- * protobuf-c reads, and what is canonical is written back byte by byte. */
+/* Any bytes as a batch request, as its response and as a column from a disk. What is accepted is
+ * what protobuf-c reads, and what is canonical is written back byte by byte. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,8 @@ static void expect(bool condition)
     }
 }
 
-/* Takes the whole column in pieces of an odd size, compares it with protobuf-c's deltas, and returns
- * the ids. The caller frees them. */
+/* Takes the whole column in pieces of an odd size, compares it with protobuf-c's deltas, and
+ * returns the ids. The caller frees them. */
 static uint64_t *take_ids(const struct batch_columns *columns,
                           const Activity__V1__BatchUpdateActivitiesRequest *message)
 {

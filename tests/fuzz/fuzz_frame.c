@@ -1,5 +1,5 @@
-/* Any bytes as a request and as a reply envelope: a frame or an error, never a read outside. What is
- * accepted is a message for protobuf-c too, and survives being written and read again. */
+/* Any bytes as a request and as a reply envelope: a frame or an error, never a read outside. What
+ * is accepted is a message for protobuf-c too, and survives being written and read again. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

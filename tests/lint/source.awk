@@ -91,7 +91,8 @@ rule == "banned" {
 rule == "format" {
     if ($0 ~ /\t/) report("a tab, where 4 spaces are used")
     if ($0 ~ /[ \r]$/) report("blanks at the end of the line")
-    if (length($0) > 125) report(length($0) " columns, where 125 are the limit")
+    # The rows of a table of macros may be longer: they are read down, not across.
+    if (length($0) > 100 && $0 !~ /\\$/) report(length($0) " columns, where 100 are the limit")
 }
 
 END { exit bad }

@@ -117,7 +117,7 @@ quiet banned  server/engine/seed.c       'void f(struct s *s) { s->random(s); (*
 quiet banned  client/lib/seed.c          '/* exit(1)\n printf("x") */ // strcpy(a, b)\nconst char *s = "\\"system(1)";'
 seed format   server/core/seed.c         'int\ta;'
 seed format   server/core/seed.c         'int a; '
-seed format   server/core/seed.c         "$(printf '%0126d' 0)"
+seed format   server/core/seed.c         "$(printf '%0101d' 0)"
 seed size     server/core/seed.c         "$(yes '' | head -n 901 | sed 's/$/;/')"
 quiet size    server/core/seed.c         "$(yes '' | head -n 899 | sed 's/$/;/')"
 seed words    server/core/seed.c         '/* TO''DO: the rest */'

@@ -304,8 +304,8 @@ static char *read_file(const char *path)
 static const char begin_mark[] = "<!-- generated: ";
 static const char end_mark[] = "<!-- end -->\n";
 
-/* Where the content of a section stands in the document: *end is its end. Fails when it is not there
- * exactly once. */
+/* Where the content of a section stands in the document: *end is its end. Fails when it is not
+ * there exactly once. */
 static const char *find_section(const char *document, const char *name, const char **end)
 {
     char mark[SECTION_NAME_MAX + 32];

@@ -162,8 +162,8 @@ static void test_garbage_gets_one_answer(void **state)
 {
     (void)state;
     static const char *const garbage[] = {"", "\xff", "GET / HTTP/1.0\r\n\r\n",
-                                          "\x0a\x05"
-                                          "abc"};
+                                          ("\x0a\x05"
+                                           "abc")};
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
         assert_true(admits_bytes("spiffe://t/worker", view_of(garbage[i])));
         assert_reply(STATUS_INVALID_ARGUMENT, "MALFORMED_FRAME");
