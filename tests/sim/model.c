@@ -8,27 +8,17 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-const char *const model_meetings[MET_COUNT] = {"created",
-                                               "repeated request",
-                                               "reused request id",
-                                               "refused reference",
-                                               "refused for room",
-                                               "completed",
-                                               "failed",
-                                               "cancelled",
-                                               "killed",
-                                               "heartbeat",
-                                               "unknown",
-                                               "ignored",
-                                               "repeated end",
-                                               "not yours",
-                                               "recorded",
-                                               "indexed",
-                                               "activity left early",
-                                               "result left early",
-                                               "tombstone left",
-                                               "change left early",
-                                               "event left early"};
+const char *const model_meetings[MET_COUNT] = {"created",           "repeated request",
+                                               "reused request id", "refused reference",
+                                               "refused for room",  "refused for request ids",
+                                               "completed",         "failed",
+                                               "cancelled",         "killed",
+                                               "heartbeat",         "unknown",
+                                               "ignored",           "repeated end",
+                                               "not yours",         "recorded",
+                                               "indexed",           "activity left early",
+                                               "result left early", "tombstone left",
+                                               "change left early", "event left early"};
 
 bool model_complain(struct model *model, const char *format, ...)
 {
@@ -178,10 +168,17 @@ enum model_verdict model_refusal(struct model *model, const struct effect *reply
         model_complain(model, "refused, but there are events");
         return VERDICT_WRONG;
     }
-    model->met[code == STATUS_RESOURCE_EXHAUSTED   ? MET_REFUSED_ROOM
-               : reference                         ? MET_REFUSED_REFERENCE
-               : reply->reason == REASON_NOT_YOURS ? MET_NOT_YOURS
-                                                   : MET_REUSED]++;
+    enum model_meeting meeting = MET_REUSED;
+    if (reply->reason == REASON_TOO_MANY_REQUEST_IDS) {
+        meeting = MET_REFUSED_REQUEST_ID;
+    } else if (code == STATUS_RESOURCE_EXHAUSTED) {
+        meeting = MET_REFUSED_ROOM;
+    } else if (reference) {
+        meeting = MET_REFUSED_REFERENCE;
+    } else if (reply->reason == REASON_NOT_YOURS) {
+        meeting = MET_NOT_YOURS;
+    }
+    model->met[meeting]++;
     return VERDICT_REFUSED;
 }
 
@@ -440,8 +437,8 @@ bool model_apply(struct model *model, const struct core *core, const struct entr
     core_info(core, &model->after);
     model->text_pressure = model->list_pressure = model->name_pressure = model->result_pressure =
         model->change_pressure = false;
-    model->attempts = model->documents_taken = 0;
-    model->bytes_taken = 0;
+    model->attempts = 0;
+    model->batch_documents = model->batch_bytes = 0;
     bool ticked = false;
     for (uint32_t i = 0; i < entry->count; i++) {
         ticked = ticked || entry->commands[i].kind == COMMAND_TICK;

@@ -10,7 +10,7 @@
  *   - memory counted in bytes (text, results, pending JSON, feed): pressure begins somewhere
  *     between the plain sum and a generous upper bound, and only under pressure may something
  *     leave early or be refused;
- *   - the order of kills in one entry, and how many documents one tick sends.
+ *   - the order of kills in one entry, and whether other entries than ticks send changes.
  * What leaves early must be the oldest of its tenant, and of a tenant that holds more than half
  * first. */
 #ifndef ACTIVITYD_TESTS_SIM_MODEL_H
@@ -78,6 +78,7 @@ enum model_meeting {
     MET_REUSED,
     MET_REFUSED_REFERENCE,
     MET_REFUSED_ROOM,
+    MET_REFUSED_REQUEST_ID,
     MET_COMPLETED,
     MET_FAILED,
     MET_CANCELLED,

@@ -365,39 +365,73 @@ bool model_record(struct model *model, const struct command_record *record,
 
 /* ---- Sending to the index ---- */
 
-/* Takes all waiting changes of a document into flight, after judging whether it was due, and the
- * oldest of those that are. */
-static bool take(struct model *model, struct model_document *document)
+/* The JSON of all changes of a document that wait. */
+static uint64_t waiting_bytes(const struct model *model, const struct model_document *document)
 {
-    const struct core_limits *limits = &model->limits;
-    const struct model_pending *first = first_pending(model, document);
-    uint64_t documents = 0, bytes = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < model->pending.count; i++) {
+        bytes += model->pending.at[i].document == document ? model->pending.at[i].bytes : 0;
+    }
+    return bytes;
+}
+
+/* Whether so much waits, with what the present batch has taken, that nothing need be due by its
+ * age. */
+static bool much_waits(const struct model *model)
+{
+    uint64_t documents = model->batch_documents, bytes = model->batch_bytes;
     for (uint32_t i = 0; i < model->pending.count; i++) {
         const struct model_pending *pending = &model->pending.at[i];
         documents += first_pending(model, pending->document) == pending;
-        bytes += pending->bytes * UINT64_C(5) / 4 + 320;
+        bytes += pending->bytes;
     }
-    bool full = documents + model->documents_taken >= limits->flush_documents ||
-                bytes + model->bytes_taken >= limits->flush_bytes;
-    if (model->service - first->service < limits->flush_delay_ms && !full) {
-        return model_complain(model, "a document is sent %" PRIu64 " ms after its first change",
-                              model->service - first->service);
-    }
-    if (first != &model->pending.at[0]) {
-        return model_complain(model, "a document is sent before an older one");
-    }
-    model->documents_taken++;
-    document->used_index = model->index;
+    return documents >= model->limits.flush_documents || bytes >= model->limits.flush_bytes;
+}
+
+/* Moves the oldest changes of a document into flight: as many as the batch has room for, but one at
+ * least. */
+static void move(struct model *model, const struct model_document *document, uint64_t room)
+{
+    uint64_t bytes = 0;
+    bool any = false;
     for (uint32_t i = 0; i < model->pending.count;) {
-        if (model->pending.at[i].document != document) {
+        struct model_pending *pending = &model->pending.at[i];
+        if (pending->document != document) {
             i++;
             continue;
         }
-        struct model_pending taken = model->pending.at[i];
-        model->bytes_taken += taken.bytes * UINT64_C(5) / 4 + 320;
-        *LIST_ADD(&model->flight) = taken;
+        if (any && bytes + pending->bytes > room) {
+            break;
+        }
+        any = true;
+        bytes += pending->bytes;
+        *LIST_ADD(&model->flight) = *pending;
         LIST_REMOVE(&model->pending, i);
     }
+    model->batch_documents++;
+    model->batch_bytes += bytes;
+}
+
+/* A document is sent: whether it was due, and the oldest of those that are. A batch takes documents
+ * whole, only the first may be too large for it; there may be several batches in an entry. */
+static bool take(struct model *model, struct model_document *document)
+{
+    const struct core_limits *limits = &model->limits;
+    if (model->pending.at[0].document != document) {
+        return model_complain(model, "a document is sent before an older one");
+    }
+    if (model->batch_documents == limits->flush_documents ||
+        model->batch_bytes + waiting_bytes(model, document) > limits->flush_bytes) {
+        model->batch_documents = 0;
+        model->batch_bytes = 0;
+    }
+    uint64_t age = model->service - model->pending.at[0].service;
+    if (age < limits->flush_delay_ms && !much_waits(model)) {
+        return model_complain(model, "a document is sent %" PRIu64 " ms after its first change",
+                              age);
+    }
+    document->used_index = model->index;
+    move(model, document, limits->flush_bytes - model->batch_bytes);
     return true;
 }
 
@@ -497,11 +531,6 @@ bool model_take_done(struct model *model, bool ticked)
         model->service - model->pending.at[0].service < limits->flush_delay_ms) {
         return true;
     }
-    bool batch_was_full = model->documents_taken >= limits->flush_documents ||
-                          model->bytes_taken >= limits->flush_bytes;
-    if (!batch_was_full) {
-        return model_complain(model, "a tick leaves a change waiting that is %" PRIu64 " ms old",
-                              model->service - model->pending.at[0].service);
-    }
-    return true;
+    return model_complain(model, "a tick leaves a change waiting that is %" PRIu64 " ms old",
+                          model->service - model->pending.at[0].service);
 }

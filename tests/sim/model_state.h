@@ -168,8 +168,8 @@ struct model {
         presence_pressure;
     uint32_t attempts; /* to create something new, refused ones included: these may cost something
                           its place too */
-    uint32_t documents_taken;
-    uint64_t bytes_taken;
+    uint64_t batch_documents, batch_bytes; /* of the batch that is being sent */
+    bool split_batch;                      /* a document was too large for one */
     uint64_t left_ms[MODEL_VIEWS]; /* the newest change that left a window before its time, and in
                                       `expired_ms` in time */
     uint64_t expired_ms[MODEL_VIEWS];

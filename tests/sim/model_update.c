@@ -224,8 +224,9 @@ bool model_update(struct model *model, const struct command_update *update,
     model_caller_set(model, &caller, &update->caller);
     struct model_refusals refusals = {0};
     const struct model_job *job = model_find(model, update->job_id);
-    if (job != NULL && job->stage == JOB_HELD && job->state == ACTIVITY_RUNNING &&
-        model_changes(job, &caller)) {
+    bool runs = job != NULL && job->stage == JOB_HELD && job->state == ACTIVITY_RUNNING &&
+                model_changes(job, &caller);
+    if (runs) {
         if (update->has_status_text || update->has_failure) {
             uint64_t more = (uint64_t)update->status_text.length + update->failure_code.length +
                             update->failure_message.length;
@@ -238,6 +239,9 @@ bool model_update(struct model *model, const struct command_update *update,
     }
     enum model_verdict verdict = model_refusal(model, reply, &refusals);
     if (verdict != VERDICT_DONE) {
+        if (runs) { /* nobody is killed because the tables are full */
+            model_find(model, update->job_id)->beat_service = model->service;
+        }
         return verdict == VERDICT_REFUSED;
     }
     struct reply_update answer;

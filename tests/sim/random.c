@@ -167,7 +167,7 @@ static void tight_limits(struct world *world, struct core_limits *limits)
     limits->request_id_most_ms = limits->request_id_least_ms + between(world, 0, 120000);
     limits->flush_delay_ms = chance(world, 200) ? 0 : between(world, 10, 2000);
     limits->flush_documents = between(world, 1, 6);
-    limits->flush_bytes = between(world, 1024, MIB(1));
+    limits->flush_bytes = chance(world, 500) ? between(world, 1024, 2000) : MIB(1);
 }
 
 /* Room enough that nothing has to leave or be refused, without touching much memory. */
@@ -190,6 +190,12 @@ static void wide_limits(struct world *world, struct core_limits *limits)
     limits->ticket_keep_ms = 60000; /* the model's linear lists are to stay short */
     limits->request_id_most_ms = 180000;
     limits->result_keep_ms = 120000;
+    if (world->stormy) {
+        limits->request_ids_max = 1024;
+        limits->request_id_least_ms = 60000;
+        limits->resume_grace_ms = limits->kill_after_ms = 10000;
+        limits->ended_keep_ms = limits->ticket_keep_ms = 5000;
+    }
     if (world->wordy) {
         limits->feed_keep_ms = 3600000; /* the bytes bound it */
         limits->resume_grace_ms = 10000;
@@ -212,7 +218,8 @@ void world_init(struct world *world, uint64_t seed)
     }
     world->tight = seed % 2 == 1;
     world->wordy = seed % 8 == 2;
-    world->pace = world->wordy ? 25 : (unsigned)between(world, 40, 160);
+    world->stormy = seed % 8 == 4;
+    world->pace = world->wordy ? 25 : world->stormy ? 10 : (unsigned)between(world, 40, 160);
     world->clock_ms = SCRIPT_CLOCK_MS;
     world->restarted = true;
     core_limits_standard(&world->limits);
@@ -428,7 +435,7 @@ static void make_record(struct world *world, const struct model *model, struct c
         if (!change.deleted && (long_json || chance(world, 300)) &&
             world->bytes_used + 8 < sizeof world->bytes / sizeof *world->bytes) {
             change.json = noise(world, long_json ? between(world, 1, LIMIT_JSON_BYTES)
-                                                 : between(world, 2, 80));
+                                                 : between(world, 2, 600));
         }
         struct writer measure = writer_of(NULL, 0);
         command_change_put(&measure, &change);

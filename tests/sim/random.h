@@ -19,6 +19,7 @@ struct world {
     struct core_limits capacity; /* of the core: what LIMITS may go up to */
     bool tight;                  /* small limits, so that caps are met */
     bool wordy;                  /* long attributes, results and JSON */
+    bool stormy;                 /* more requests than ids can be remembered */
     unsigned pace;               /* percent of the usual time between entries */
     uint64_t clock_ms;           /* the real clock, which somebody sets now and then */
     uint32_t serial;             /* makes request ids and words */
