@@ -59,12 +59,12 @@ static bool rest(void *argument)
     until.tv_sec += until.tv_nsec / NANOSECONDS;
     until.tv_nsec %= NANOSECONDS;
     pthread_mutex_lock(&shared->lock);
-    while (!shared->keeper_stopping && (shared->spares[0] != NULL || shared->spares[1] != NULL) &&
-           result != ETIMEDOUT)
+    while (!shared->keeper_stopping && !shared->failed &&
+           (shared->spares[0] != NULL || shared->spares[1] != NULL) && result != ETIMEDOUT)
         result = pthread_cond_timedwait(&shared->keep, &shared->lock, &until);
-    bool stopping = shared->keeper_stopping;
+    bool goes_on = !shared->keeper_stopping && !shared->failed;
     pthread_mutex_unlock(&shared->lock);
-    return !stopping;
+    return goes_on;
 }
 
 static int make_spare(struct journal *journal, size_t spare, struct journal_error *error)
