@@ -398,6 +398,7 @@ int main(int argc, char **argv)
     struct profile *profile = NULL;
     struct settings settings = {.timeout_ms = 10000};
     if (!profile_load(parsed.profile, &profile, &settings)) {
+        profile_free(profile);
         return EXIT_USAGE;
     }
     settings_override(&settings, &parsed.flags);
