@@ -151,10 +151,11 @@ void requests_remember(struct requests *requests, struct names *names,
 uint64_t requests_kept_ms(const struct requests *requests, const struct core_limits *limits,
                           uint64_t service_ms)
 {
-    if (requests->lost_ms == 0 || service_ms - requests->lost_ms > limits->request_id_most_ms) {
+    if (requests->lost_ms == 0) {
         return limits->request_id_most_ms;
     }
-    return service_ms - requests->lost_ms;
+    uint64_t age = service_ms - (requests->lost_ms - 1); /* of the youngest that left early */
+    return age < limits->request_id_most_ms ? age : limits->request_id_most_ms;
 }
 
 /* Over the cap only after it was lowered: the oldest leave as soon as they may. */

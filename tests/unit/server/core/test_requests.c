@@ -190,7 +190,7 @@ static void at_the_cap_the_oldest_leaves_or_the_newest_is_refused(void **state)
     assert_int_equal(execute(world, &first, &answer), REQUEST_REPEATED);
     world->now_ms = 120000;
     assert_int_equal(execute(world, &late, &answer), REQUEST_NEW);
-    assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms), 119999);
+    assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms), 120000);
     assert_int_equal(execute(world, &first, &answer),
                      REQUEST_NO_ROOM); /* it has left; the next oldest is from 10 */
     assert_int_equal(answer.retry_after_ms, 10);
@@ -243,7 +243,7 @@ static void a_lowered_cap_lets_the_oldest_leave_in_their_time(void **state)
     expire(world);
     assert_int_equal(world->requests.count, 90); /* those of 11,000 ms on are not old enough */
     assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms),
-                     130000 - 10001);
+                     130000 - 10000);
     world->now_ms = 200000;
     expire(world);
     assert_int_equal(world->requests.count, 40);
