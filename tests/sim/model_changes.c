@@ -227,7 +227,8 @@ static bool record_change(struct model *model, const struct model_caller *caller
     struct model_affected *affected = find_affected(place, change->affected_model);
     uint64_t keep = model->limits.change_keep_ms;
     bool known =
-        affected != NULL && model->service_before <= affected->service + keep + MODEL_SLACK_MS;
+        affected != NULL && (!model_settled(model) ||
+                             model->service_before <= affected->service + keep + MODEL_SLACK_MS);
     bool may_be_new = affected == NULL || model->change_pressure ||
                       model_may_be_over(model, affected->service, keep);
     affected = touch(document, CHANGES_DATABASE, change->affected_model);
@@ -390,7 +391,7 @@ static bool much_waits(const struct model *model)
 
 /* Moves the oldest changes of a document into flight: as many as the batch has room for, but one at
  * least. */
-static void move(struct model *model, const struct model_document *document, uint64_t room)
+static void move(struct model *model, struct model_document *document, uint64_t room)
 {
     uint64_t bytes = 0;
     bool any = false;
@@ -400,7 +401,8 @@ static void move(struct model *model, const struct model_document *document, uin
             i++;
             continue;
         }
-        if (any && bytes + pending->bytes > room) {
+        document->was_split = any && bytes + pending->bytes > room;
+        if (document->was_split) {
             break;
         }
         any = true;
@@ -413,11 +415,12 @@ static void move(struct model *model, const struct model_document *document, uin
 }
 
 /* A document is sent: whether it was due, and the oldest of those that are. A batch takes documents
- * whole, only the first may be too large for it; there may be several batches in an entry. */
+ * whole, only the first may be too large for it: its rest goes before all others. There may be
+ * several batches in an entry. */
 static bool take(struct model *model, struct model_document *document)
 {
     const struct core_limits *limits = &model->limits;
-    if (model->pending.at[0].document != document) {
+    if (model->pending.at[0].document != document && !document->was_split) {
         return model_complain(model, "a document is sent before an older one");
     }
     if (model->batch_documents == limits->flush_documents ||

@@ -74,6 +74,7 @@ struct model_place {
 struct model_document {
     uint32_t tenant;
     struct model_text model, id;
+    bool was_split;      /* what waits is the rest of a batch that was too small */
     uint64_t named_rank; /* when a record named it last, refused ones included */
     uint64_t used_index; /* of the entry in which it was recorded or sent last */
     struct model_place places[MODEL_VIEWS];
