@@ -523,6 +523,12 @@ void script_open(struct script *script, const char *text)
     script->entry.commands = script->commands;
 }
 
+void script_more(struct script *script, const char *text)
+{
+    script->at = text;
+    script->line = 0;
+}
+
 void script_close(struct script *script)
 {
     free(script->bytes);

@@ -50,6 +50,8 @@ struct script {
 };
 void script_open(struct script *script, const char *text);
 void script_close(struct script *script);
+/* Goes on with another text; names stay. */
+void script_more(struct script *script, const char *text);
 
 /* Reads the next entry: 1, 0 at the end, -1 with `error` set. */
 int script_next(struct script *script);
