@@ -241,11 +241,12 @@ static void apply(struct engine *engine, const struct journal_entry *entry)
     journal_mark(engine->journal, entry->index);
     enum core_outcome outcome = core_apply(engine->state.core, entry->index,
                                            bytes_of(entry->body, entry->length), &effects);
-    journal_mark(engine->journal, 0);
     if (outcome != CORE_OK) {
+        /* The mark stays, so that the next start, and a repair, can name this entry. */
         stop_fatal(engine, entry->index, outcome);
         return;
     }
+    journal_mark(engine->journal, 0);
     engine->state.index = entry->index;
     engine->state.checksum = entry->checksum;
     core_info(engine->state.core, &engine->info);
