@@ -228,8 +228,8 @@ static int apply_one(const struct restoring *on, const struct journal_entry *ent
     }
     enum core_outcome outcome =
         core_apply(restored->core, entry->index, bytes_of(entry->body, entry->length), &effects);
-    /* After a failure the mark stays, so that a repair can name the entry; a core that was too small is
-     * only made anew. */
+    /* After a failure the mark stays, so that a repair can name the entry; a core that was too
+     * small is only made anew. */
     if (on->options->mark && (outcome == CORE_OK || outcome == CORE_TOO_LARGE)) {
         journal_mark(on->options->journal, 0);
     }
