@@ -1,16 +1,16 @@
 /* activityd: reads the configuration, wires the modules, runs, and takes down in reverse. The only
  * file that knows every module; what they need of each other they get here as functions. */
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "server/bound.h"
@@ -42,6 +42,8 @@ enum exit_status {
 #define DAY_MS          (24ull * 3600 * 1000)
 #define EXPIRES_SOON_MS (30 * DAY_MS)
 
+enum phase { PHASE_STARTING = 0, PHASE_SERVING, PHASE_STOPPING };
+
 /* Everything that lives as long as the process, in the order in which it is made. */
 struct service {
     struct config config;
@@ -52,6 +54,9 @@ struct service {
     struct engine *engine;
     struct admit *admit;
     struct endpoint *endpoint;
+    atomic_int phase; /* enum phase */
+    sem_t end;        /* posted when it is time to stop */
+    int end_signal;   /* why; 0: Drain was called */
 };
 
 /* ---- What the modules need of each other ---- */
@@ -91,11 +96,22 @@ static enum admit_health health(void *context)
     return ADMIT_DRAINING;
 }
 
+/* The first reason to stop counts. False: it is not time to, or somebody came first. */
+static bool begin_end(struct service *service, int signal_number)
+{
+    int serving = PHASE_SERVING;
+    if (!atomic_compare_exchange_strong(&service->phase, &serving, PHASE_STOPPING)) {
+        return false;
+    }
+    service->end_signal = signal_number;
+    (void)sem_post(&service->end);
+    return true;
+}
+
 /* Drain ends the process as SIGTERM does. */
 static void drain(void *context)
 {
-    (void)context;
-    (void)kill(getpid(), SIGUSR1);
+    (void)begin_end(context, 0);
 }
 
 static struct engine_options engine_options_of(struct service *service)
@@ -344,23 +360,35 @@ static void tell_of_start(const struct service *service)
     (void)fflush(stdout);
 }
 
-static void end_at_once(int signal_number)
+static void fill_signals(sigset_t *signals)
 {
-    _exit(128 + signal_number);
+    (void)sigemptyset(signals);
+    (void)sigaddset(signals, SIGINT);
+    (void)sigaddset(signals, SIGTERM);
 }
 
-/* Waits for a reason to stop. From then on a second signal ends the process at once: what was
- * acknowledged is on disk. */
-static void wait_for_end(const sigset_t *signals)
+/* The thread that takes signals. While nothing is served yet, and when the end takes too long for
+ * somebody, a signal ends the process at once: what was acknowledged is on disk. */
+static void *take_signals(void *context)
 {
-    int number = 0;
-    while (sigwait(signals, &number) != 0) {
+    struct service *service = context;
+    for (;;) {
+        sigset_t signals;
+        int number = 0;
+        fill_signals(&signals);
+        if (sigwait(&signals, &number) == 0 && !begin_end(service, number)) {
+            _exit(128 + number);
+        }
     }
-    log_info("stopping", LOG_TEXT("why", number == SIGUSR1 ? "drain" : strsignal(number)));
-    struct sigaction action = {.sa_handler = end_at_once};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    return NULL;
+}
+
+static void wait_for_end(struct service *service)
+{
+    while (sem_wait(&service->end) != 0) {
+    }
+    log_info("stopping",
+             LOG_TEXT("why", service->end_signal != 0 ? strsignal(service->end_signal) : "Drain"));
     notify("STOPPING=1");
 }
 
@@ -402,29 +430,37 @@ static void raise_descriptor_limit(const struct config *config)
     }
 }
 
-/* Blocked before the first thread, which all inherit: only the main thread waits for them. */
-static void block_signals(sigset_t *signals)
+/* Blocked before there are threads, which all inherit it: signals come to one only. */
+static int start_signals(struct service *service)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigset_t signals;
+    pthread_t thread;
+    fill_signals(&signals);
     (void)sigaction(SIGPIPE, &ignore, NULL);
-    (void)sigemptyset(signals);
-    (void)sigaddset(signals, SIGINT);
-    (void)sigaddset(signals, SIGTERM);
-    (void)sigaddset(signals, SIGUSR1);
-    (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    (void)sem_init(&service->end, 0, 0);
+    int code = pthread_create(&thread, NULL, take_signals, service);
+    if (code != 0) {
+        return fail(STATUS_IO, "no thread for signals", strerror(code));
+    }
+    (void)pthread_detach(thread);
+    return 0;
 }
 
 static int run(struct service *service)
 {
-    sigset_t signals;
-    block_signals(&signals);
+    int status = start_signals(service);
     raise_descriptor_limit(&service->config);
     endpoint_init_library();
-    int status = open_journal(service);
+    if (status == 0) {
+        status = open_journal(service);
+    }
     if (status == 0) {
         status = start_engine(service);
     }
     if (status == 0) {
+        atomic_store(&service->phase, PHASE_SERVING); /* the first request may be a Drain */
         status = start_endpoint(service);
         if (status != 0) {
             engine_stop(service->engine, false);
@@ -432,7 +468,7 @@ static int run(struct service *service)
     }
     if (status == 0) {
         tell_of_start(service);
-        wait_for_end(&signals);
+        wait_for_end(service);
         stop(service);
     }
     free_service(service);
