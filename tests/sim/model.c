@@ -236,12 +236,15 @@ void model_room_names(struct model *model, struct model_refusals *refusals,
 
 /* ---- Time ---- */
 
-/* Where the real clock stood lately against service time. */
+/* Where the real clock stood lately against service time: within the last minute, or within the one
+ * before the last long jump forward if that is not older (several in a row are doubted together).
+ */
 static bool was_on_line(struct model *model, uint64_t wall)
 {
     bool was = false;
     for (uint32_t i = model->lines.count; i-- > 0;) {
-        if (model->service - model->lines.at[i].seen_service > 62000) {
+        if (model->service - model->lines.at[i].seen_service > 62000 &&
+            model->service - model->jump_service > 62000) {
             LIST_REMOVE(&model->lines, i);
         } else {
             was = was || model->lines.at[i].clock_ms +
@@ -262,6 +265,16 @@ static void see_line(struct model *model, uint64_t clock_ms)
         }
     }
     *LIST_ADD(&model->lines) = (struct model_line){clock_ms, model->service};
+}
+
+/* Somebody has set the real clock: a clock that is not followed yet is set with it. */
+static void shift_lines(struct model *model, uint64_t by)
+{
+    uint32_t count = model->lines.count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct model_line line = model->lines.at[i];
+        see_line(model, line.clock_ms + (model->service - line.seen_service) + by);
+    }
 }
 
 /* The wall clock's rule: never back, at least half as fast as service time, else the real clock,
@@ -285,15 +298,15 @@ static bool advance(struct model *model, const struct entry_head *head)
     }
     model->wall = model->after.wall_ms;
     uint64_t slow = previous + head->elapsed_ms / 2; /* a carried half may make it one more */
-    bool moves_with_it =
-        model->wall - previous == head->clock_ms - model->clock_before; /* modulo 2^64 */
-    bool follows =
-        model->wall == head->clock_ms || was_on_line(model, model->wall) || moves_with_it;
+    uint64_t step = head->clock_ms - (model->clock_before + head->elapsed_ms); /* modulo 2^64 */
+    if (step != 0 && (step <= 3600000 || step >> 63 != 0)) {
+        shift_lines(model, step);
+    } else if (step != 0) {
+        model->jump_service = model->service;
+    }
+    bool follows = model->wall == head->clock_ms || was_on_line(model, model->wall);
     bool crawls = model->wall <= slow + 1;
     see_line(model, head->clock_ms);
-    if (follows && !crawls) {
-        see_line(model, model->wall);
-    }
     model->clock_before = head->clock_ms;
     if (model->wall < slow || (!follows && !crawls)) {
         return model_complain(model,

@@ -229,7 +229,7 @@ static bool record_change(struct model *model, const struct model_caller *caller
     bool known =
         affected != NULL && (!model_settled(model) ||
                              model->service_before <= affected->service + keep + MODEL_SLACK_MS);
-    bool may_be_new = affected == NULL || model->change_pressure ||
+    bool may_be_new = affected == NULL || model->change_pressure || !model_settled(model) ||
                       model_may_be_over(model, affected->service, keep);
     affected = touch(document, CHANGES_DATABASE, change->affected_model);
     struct model_source source = {.principal = caller->principal, .user = caller->user};

@@ -167,7 +167,7 @@ static void room_for_activity(struct model *model, const struct model_caller *ca
     bool loses_its_own =
         room.held > room.limit / 2 && (own_ended == 0 || own_ended + open_to_it < wanted);
     room.most = loses_its_own ? all : room.least + model->attempts > all ? all : room.least;
-    lists.most = loses_its_own ? all_lists : lists.most;
+    lists.most = room.held > room.limit / 2 ? all_lists : lists.most;
     model_room(refusals, REASON_TOO_MANY_ACTIVITIES, &room);
     model_room(refusals, REASON_TOO_MANY_ACTIVITIES, &lists);
     model->list_pressure = model->list_pressure || all_lists + lists.more_most > lists.limit;

@@ -144,6 +144,7 @@ struct model {
     struct core_info before; /* the core's own account before this entry */
     struct core_info after;
     uint64_t index, service, resumed, wall, rank, creations;
+    uint64_t jump_service;   /* of the last time that the real clock went forward by hours */
     uint64_t clock_before;   /* what the real clock showed in the entry before */
     uint64_t limits_service; /* of the last LIMITS */
     uint64_t service_before; /* at the end of the entry before: what was not over then is there for
