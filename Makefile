@@ -129,7 +129,7 @@ demo: all ## show the service at work on real input, unattended, in under a minu
 	@ACTIVITY_BIN=$(OUT) .make/demo.sh
 
 # What the tests get to know. Sanitizers stop at the first finding.
-export ACTIVITY_BIN := $(OUT)
+export ACTIVITY_BIN := $(abspath $(OUT))
 export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
