@@ -156,7 +156,7 @@ struct activity_options {
     uint32_t reconnect_min_ms;   /* pauses between attempts to connect grow from; 50 */
     uint32_t reconnect_max_ms;   /* to; 2,000 */
     /* After this long without any answer the server is asked for a sign of life, and after as long
-     * again the connection is given up for dead; 5,000. */
+     * again the connection is given up for dead, and its calls are repeated on a new one; 2,000. */
     uint32_t silence_ms;
 
     uint32_t attempts_max; /* how often one call is tried; 1 = never repeated; 5 */

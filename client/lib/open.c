@@ -15,7 +15,7 @@ enum {
     RECONNECT_MAX_MS = 2000,
     ATTEMPTS_MAX = 5,
     RETRY_BUDGET = 100,
-    SILENCE_MS = 5000,
+    SILENCE_MS = 2000,
     HOST_SIZE = 256,
 };
 

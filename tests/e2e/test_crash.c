@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KILLS    10u /* in the suite; N=5 makes the 50 of the soak */
+#define KILLS    50u
 #define JOBS_MAX 200000u
 
 static struct scene scene;
@@ -174,7 +174,7 @@ static void test_acknowledged_changes_survive_sigkill(void **state)
     uint32_t kills = test_count(KILLS);
     activity_client *client = client_of(&server, "worker", NULL, NULL, NULL);
     for (uint32_t i = 0; i < kills; i++) {
-        work_until_killed(client, &seed, 150 + (uint32_t)(random_next(&seed) % 400));
+        work_until_killed(client, &seed, 40 + (uint32_t)(random_next(&seed) % 200));
         server_start(&server, &scene, flags);
         check_all(client);
     }
