@@ -30,7 +30,7 @@ count() { # LOG EXIT-STATUS
 }
 
 one() { # PROGRAM
-    log=$LOGS/$(echo "${1#"${LOGS%/*}/"}" | tr / .).log
+    log=$LOGS/$(echo "$1" | sed "s|^$LOGS/\.\./||; s|^\./||; s|/|.|g").log
     began=$(date +%s)
     # `timeout` makes a process group of its own, by which everything that the program starts can be found again.
     timeout -k 10 "$TEST_TIMEOUT" "$1" </dev/null >"$log" 2>&1 &
