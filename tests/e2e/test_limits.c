@@ -154,7 +154,7 @@ static void test_connections_of_one_principal_are_bounded(void **state)
     }
     assert_int_equal(connected, 3); /* the fourth is the one above the four of this principal */
     activity_client *other = client_of(&server, "boss", NULL, NULL, NULL);
-    assert_ok(activity_client_connect(other, 5000, &error), error);
+    assert_ok(activity_client_connect(other, 30000, &error), error);
     activity_client_free(other);
     for (size_t i = 0; i < 4; i++) {
         activity_client_free(more[i]);
