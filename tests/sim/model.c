@@ -236,51 +236,31 @@ void model_room_names(struct model *model, struct model_refusals *refusals,
 
 /* ---- Time ---- */
 
-/* Where the real clock stood lately against service time: within the last minute, or within the one
- * before the last long jump forward if that is not older (several in a row are doubted together).
- */
-static bool was_on_line(struct model *model, uint64_t wall)
+/* How far the real clock is ahead of what is believed of it: a jump forward by more than an hour is
+ * followed after a minute, or not at all if the clock is put right before. After a start it is
+ * believed at once; after a stall it may be. */
+static void doubt(struct model *model, const struct entry_head *head)
 {
-    bool was = false;
-    for (uint32_t i = model->lines.count; i-- > 0;) {
-        if (model->service - model->lines.at[i].seen_service > 62000 &&
-            model->service - model->jump_service > 62000) {
-            LIST_REMOVE(&model->lines, i);
-        } else {
-            was = was || model->lines.at[i].clock_ms +
-                                 (model->service - model->lines.at[i].seen_service) ==
-                             wall;
-        }
+    uint64_t expected = model->clock_before + head->elapsed_ms;
+    uint64_t back = head->clock_ms < expected ? expected - head->clock_ms : 0;
+    if ((head->flags & ENTRY_JUMP) != 0 || model->index == 1) {
+        model->lead_ms = 0;
+    } else if (head->clock_ms > expected + 3600000) {
+        model->lead_ms += head->clock_ms - expected;
+        model->lead_service = model->service;
+    } else {
+        model->lead_ms -= back < model->lead_ms ? back : model->lead_ms;
     }
-    return was;
-}
-
-static void see_line(struct model *model, uint64_t clock_ms)
-{
-    for (uint32_t i = 0; i < model->lines.count; i++) {
-        struct model_line *line = &model->lines.at[i];
-        if (line->clock_ms + (model->service - line->seen_service) == clock_ms) {
-            *line = (struct model_line){clock_ms, model->service};
-            return;
-        }
-    }
-    *LIST_ADD(&model->lines) = (struct model_line){clock_ms, model->service};
-}
-
-/* Somebody has set the real clock: a clock that is not followed yet is set with it. */
-static void shift_lines(struct model *model, uint64_t by)
-{
-    uint32_t count = model->lines.count;
-    for (uint32_t i = 0; i < count; i++) {
-        struct model_line line = model->lines.at[i];
-        see_line(model, line.clock_ms + (model->service - line.seen_service) + by);
+    model->clock_before = head->clock_ms;
+    bool over = model->service - model->lead_service >= 60000 || (head->flags & ENTRY_RESUME) != 0;
+    bool believed = over && model->wall == head->clock_ms;
+    if (believed || model->service - model->lead_service >= 60000 + MODEL_SLACK_MS) {
+        model->lead_ms = 0;
     }
 }
 
-/* The wall clock's rule: never back, at least half as fast as service time, else the real clock,
- * except that a forward jump above an hour may be followed a minute late: until then it goes on as
- * the real clock would have. Exactly how is tested with a few clocks in test_time.c; here any clock
- * that was right within the last minute will do. */
+/* The wall clock's rule: never back, at least half as fast as service time, else as the real clock
+ * as far as that is believed. */
 static bool advance(struct model *model, const struct entry_head *head)
 {
     uint64_t previous = model->wall;
@@ -298,16 +278,10 @@ static bool advance(struct model *model, const struct entry_head *head)
     }
     model->wall = model->after.wall_ms;
     uint64_t slow = previous + head->elapsed_ms / 2; /* a carried half may make it one more */
-    uint64_t step = head->clock_ms - (model->clock_before + head->elapsed_ms); /* modulo 2^64 */
-    if (step != 0 && (step <= 3600000 || step >> 63 != 0)) {
-        shift_lines(model, step);
-    } else if (step != 0) {
-        model->jump_service = model->service;
-    }
-    bool follows = model->wall == head->clock_ms || was_on_line(model, model->wall);
-    bool crawls = model->wall <= slow + 1;
-    see_line(model, head->clock_ms);
-    model->clock_before = head->clock_ms;
+    doubt(model, head);
+    uint64_t believed = head->clock_ms > model->lead_ms ? head->clock_ms - model->lead_ms : 0;
+    bool follows = model->wall == believed;
+    bool crawls = model->wall <= slow + 1 && believed <= slow + 1;
     if (model->wall < slow || (!follows && !crawls)) {
         return model_complain(model,
                               "the wall clock went from %" PRIu64 " to %" PRIu64
@@ -512,7 +486,6 @@ void model_free(struct model *model)
     free(model->beats.at);
     free(model->events.at);
     free(model->seen.at);
-    free(model->lines.at);
     free(model);
 }
 

@@ -114,11 +114,6 @@ struct model_event {
     struct model_text body;
 };
 
-/* A real clock, and when it last showed this. */
-struct model_line {
-    uint64_t clock_ms, seen_service;
-};
-
 /* A growing array. */
 #define LIST(type)                                                                                 \
     struct {                                                                                       \
@@ -144,9 +139,9 @@ struct model {
     struct core_info before; /* the core's own account before this entry */
     struct core_info after;
     uint64_t index, service, resumed, wall, rank, creations;
-    uint64_t jump_service;   /* of the last time that the real clock went forward by hours */
-    uint64_t clock_before;   /* what the real clock showed in the entry before */
-    uint64_t limits_service; /* of the last LIMITS */
+    uint64_t clock_before;          /* what the real clock showed in the entry before */
+    uint64_t lead_ms, lead_service; /* what of the real clock is not believed, and since when */
+    uint64_t limits_service;        /* of the last LIMITS */
     uint64_t service_before; /* at the end of the entry before: what was not over then is there for
                                 this one's commands */
     uint64_t head_sequence;
@@ -162,7 +157,6 @@ struct model {
     LIST(struct model_request) requests;
     LIST(struct model_beat) beats;
     LIST(struct model_event) events;
-    LIST(struct model_line) lines;
     LIST(struct event) seen; /* events since the last reply */
 
     /* Of the present entry: */
