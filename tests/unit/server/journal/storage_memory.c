@@ -45,6 +45,7 @@ static struct {
     uint64_t operations;
     uint64_t cut_at;
     uint64_t fail_sync_in;
+    bool fail_sync_of_entry;
     uint64_t limit;
     bool dead;
     bool locked;
@@ -235,6 +236,7 @@ void memory_start(uint64_t seed)
     machine.operations = 0;
     machine.cut_at = 0;
     machine.fail_sync_in = UINT64_MAX;
+    machine.fail_sync_of_entry = false;
     machine.limit = UINT64_MAX;
     machine.dead = false;
     machine.locked = false;
@@ -301,6 +303,13 @@ void memory_fail_sync_after(uint64_t syncs)
 {
     pthread_mutex_lock(&machine.lock);
     machine.fail_sync_in = syncs;
+    pthread_mutex_unlock(&machine.lock);
+}
+
+void memory_fail_sync_of_entry(void)
+{
+    pthread_mutex_lock(&machine.lock);
+    machine.fail_sync_of_entry = true;
     pthread_mutex_unlock(&machine.lock);
 }
 
@@ -581,6 +590,14 @@ int storage_write(struct storage_file *file, uint64_t offset, const void *bytes,
     return end_operation(0);
 }
 
+static bool is_held_ready(const struct inode *inode)
+{
+    for (size_t i = 0; i < names()->count; i++)
+        if (names()->items[i].inode == inode)
+            return !is_worth_saving(names()->items[i].name);
+    return false;
+}
+
 static void write_back(struct inode *inode, bool all)
 {
     for (size_t sector = 0; sector < inode->capacity / SECTOR; sector++) {
@@ -598,6 +615,10 @@ int storage_sync(struct storage_file *file)
     bool fails = machine.fail_sync_in == 0;
     if (machine.fail_sync_in != UINT64_MAX)
         machine.fail_sync_in--;
+    if (machine.fail_sync_of_entry && !is_held_ready(file->inode)) {
+        machine.fail_sync_of_entry = false;
+        fails = true;
+    }
     write_back(file->inode, !fails);
     return end_operation(fails ? -EIO : 0);
 }

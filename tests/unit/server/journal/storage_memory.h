@@ -29,6 +29,7 @@ void memory_restart(void);
 
 void memory_fail_sync_after(
     uint64_t syncs);               /* the next but so many fails, once; UINT64_MAX = never */
+void memory_fail_sync_of_entry(void); /* the next one of a file that is more than held ready */
 void memory_limit(uint64_t bytes); /* size of the disk */
 void memory_lock_from_outside(bool locked);
 

@@ -190,7 +190,7 @@ static void live(bool sync_may_fail)
     if (journal_start(journal, &events, &error) == 0) {
         promise.acknowledged = durable;
         if (sync_may_fail)
-            memory_fail_sync_after(below(40));
+            memory_fail_sync_after(below(12));
         work(journal, &user, bodies, 1 + below(sizeof bodies / sizeof bodies[0]), sync_may_fail);
     } else if (!memory_is_cut()) {
         fail_msg("%s", error.text);
@@ -264,7 +264,7 @@ static void a_failed_sync_ends_all_writing(void **state)
     struct journal_events events = user_events(&user);
     assert_int_equal(journal_start(journal, &events, &error), 0);
     assert_true(user_append(&user, journal, 1, 100));
-    memory_fail_sync_after(0);
+    memory_fail_sync_of_entry();
     assert_false(user_append(&user, journal, 2, 100));
     assert_int_equal(user.failure.code, JOURNAL_IO);
     assert_non_null(strstr(user.failure.text, "writing entry 2"));
