@@ -76,6 +76,7 @@ static void drop_oldest(struct requests *requests, struct names *names)
 {
     const struct request_record *record = &requests->ring[requests->first];
     uint32_t principal = principal_of(record);
+    requests->lost_ms = record->service_ms + 1u;
     hash_remove(&requests->index, hash_of(record->identity), requests->first + 1);
     requests->held[principal]--;
     names_release(names, principal);
@@ -118,12 +119,6 @@ enum request_outcome requests_check(const struct requests *requests,
     return REQUEST_NO_ROOM;
 }
 
-static void lose_oldest(struct requests *requests, struct names *names)
-{
-    requests->lost_ms = requests->ring[requests->first].service_ms + 1u;
-    drop_oldest(requests, names);
-}
-
 void requests_remember(struct requests *requests, struct names *names,
                        const struct core_limits *limits, uint64_t service_ms,
                        const struct request_identity *identity, const struct request_answer *answer)
@@ -131,7 +126,7 @@ void requests_remember(struct requests *requests, struct names *names,
     CHECK(identity->principal != 0);
     if (requests->count >= room_for(requests, limits, identity->principal)) {
         CHECK(oldest_age(requests, service_ms) >= limits->request_id_least_ms);
-        lose_oldest(requests, names);
+        drop_oldest(requests, names);
     }
     CHECK(requests->count < requests->capacity);
     uint32_t place = place_of(requests, requests->count++);
@@ -154,7 +149,7 @@ uint64_t requests_kept_ms(const struct requests *requests, const struct core_lim
     if (requests->lost_ms == 0) {
         return limits->request_id_most_ms;
     }
-    uint64_t age = service_ms - (requests->lost_ms - 1); /* of the youngest that left early */
+    uint64_t age = service_ms - (requests->lost_ms - 1); /* of the youngest that has left */
     return age < limits->request_id_most_ms ? age : limits->request_id_most_ms;
 }
 
@@ -173,11 +168,7 @@ void requests_expire(struct requests *requests, struct names *names,
                      const struct core_limits *limits, uint64_t service_ms, uint32_t *budget)
 {
     for (; *budget > 0 && requests_deadline(requests, limits) <= service_ms; --*budget) {
-        if (oldest_age(requests, service_ms) >= limits->request_id_most_ms) {
-            drop_oldest(requests, names);
-        } else {
-            lose_oldest(requests, names);
-        }
+        drop_oldest(requests, names);
     }
 }
 

@@ -30,8 +30,7 @@ struct requests {
     uint32_t capacity;
     uint32_t first; /* place of the oldest; no state */
     uint32_t count;
-    uint64_t lost_ms; /* one above the service time of the youngest record that left early; 0: none
-                         has */
+    uint64_t lost_ms; /* one above the service time of the youngest record that has left; 0: none */
 };
 
 /* What a request is known by. */
@@ -77,7 +76,7 @@ void requests_remember(struct requests *requests, struct names *names,
                        const struct request_answer *answer);
 
 /* For how long requests are surely remembered now: at most request_id_most_ms, and not less than
- * request_id_least_ms. */
+ * request_id_least_ms, once these have been in force for as long. */
 uint64_t requests_kept_ms(const struct requests *requests, const struct core_limits *limits,
                           uint64_t service_ms);
 

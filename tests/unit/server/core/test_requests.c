@@ -171,6 +171,28 @@ static void kept_up_to_the_most_and_names_go_with_them(void **state)
     free(world);
 }
 
+/* What left under a shorter time does not come back when the time becomes longer. */
+static void a_raised_time_is_told_when_it_is_true(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct request_answer answer;
+    struct call call = call_of("p", 1);
+    world->limits.request_id_most_ms = 120000;
+    (void)execute(world, &call, &answer);
+    world->now_ms = 120000;
+    expire(world);
+    assert_int_equal(world->requests.count, 0);
+    assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms), 120000);
+    world->limits.request_id_most_ms = 600000;
+    assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms), 120000);
+    world->now_ms = 500000;
+    assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms), 500000);
+    world->now_ms = 700000;
+    assert_int_equal(requests_kept_ms(&world->requests, &world->limits, world->now_ms), 600000);
+    free(world);
+}
+
 /* At the cap the oldest leaves once it is old enough, and what is kept is told. */
 static void at_the_cap_the_oldest_leaves_or_the_newest_is_refused(void **state)
 {
@@ -323,6 +345,7 @@ int main(void)
         cmocka_unit_test(repetitions_get_the_first_answer),
         cmocka_unit_test(another_scope_is_another_request),
         cmocka_unit_test(kept_up_to_the_most_and_names_go_with_them),
+        cmocka_unit_test(a_raised_time_is_told_when_it_is_true),
         cmocka_unit_test(at_the_cap_the_oldest_leaves_or_the_newest_is_refused),
         cmocka_unit_test(who_holds_more_than_half_is_refused_first),
         cmocka_unit_test(a_lowered_cap_lets_the_oldest_leave_in_their_time),
