@@ -58,6 +58,7 @@ void apply_limits(struct core *core, const struct command *command)
     }
     core->limits_given = 1;
     core_limits_raise(&core->peak, &limits);
+    shares_recount(&core->names);
     if (sooner) {
         activities_set_timers(&core->activities, &core->limits, &core->time);
     }

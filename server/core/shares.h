@@ -70,11 +70,29 @@ static inline bool shares_heavy(const struct names *names, uint32_t tenant, enum
 
 /* The tenant that holds more than half of what `limit` admits, 0 when none does. Only one can; it
  * became the largest when it got the last of what it has, and no other can have overtaken it since.
- */
+ * That holds while the limit does: shares_recount. */
 static inline uint32_t shares_heaviest(const struct names *names, enum share share, uint64_t limit)
 {
     uint32_t largest = names->largest[share];
     return largest != 0 && shares_heavy(names, largest, share, limit) ? largest : 0;
+}
+
+/* After a change of limits: whoever holds most of a table now counts as its largest. (Of several
+ * that hold more than half of a lowered limit one is known at a time; the next is found when it
+ * gets more.) */
+static inline void shares_recount(struct names *names)
+{
+    for (uint32_t id = table_next(&names->tenants, 0); id != 0;
+         id = table_next(&names->tenants, id)) {
+        const struct tenant *tenant = table_at(&names->tenants, id);
+        for (uint32_t share = 0; share < SHARE_COUNT; share++) {
+            uint32_t largest = names->largest[share];
+            uint64_t most = largest == 0 ? 0 : shares_held(names, largest, (enum share)share);
+            if (tenant->held[share] > most) {
+                names->largest[share] = tenant->name;
+            }
+        }
+    }
 }
 
 /* The oldest item of a kind that has to leave first: the heaviest tenant's, else of all. Each

@@ -90,6 +90,41 @@ static void a_heavy_tenant_pays_first(void **state)
     drive_free(d);
 }
 
+/* Half of a lowered limit may be held by a tenant that never was the largest. */
+static void a_lowered_limit_makes_another_tenant_heavy(void **state)
+{
+    (void)state;
+    struct core_limits limits = drive_limits();
+    limits.activities_max = 160;
+    struct drive *d = drive_new(&limits);
+    struct command_caller first = drive_caller("first", APP, "anna");
+    struct command_caller second = drive_caller("second", APP, "anna");
+    struct command_caller third = drive_caller("third", APP, "anna");
+    uint64_t of_first[40];
+    uint64_t of_second = 0;
+    for (int i = 0; i < 40; i++) {
+        of_first[i] = drive_create(d, &first, "upload");
+    }
+    for (int i = 0; i < 30; i++) {
+        of_second = drive_create(d, &second, "upload");
+    }
+    for (int i = 0; i < 38; i++) {
+        (void)drive_update(d, &first, of_first[i], 100);
+    }
+    drive_wait(d, 62000);
+    assert_int_equal(info_of(d).activities, 32);
+    uint64_t of_third = drive_create(d, &third, "upload");
+    (void)drive_update(d, &third, of_third, 100);
+    (void)drive_update(d, &second, of_second, 100);
+    limits.activities_max = 33;
+    drive_set_limits(d, &limits);
+    (void)drive_create(d, &third, "upload");
+    assert_int_equal(drive_state(d, "second", of_second), ACTIVITY_NONE);
+    assert_int_equal(drive_state(d, "third", of_third), ACTIVITY_COMPLETED);
+    drive_verify(d);
+    drive_free(d);
+}
+
 static void one_tenant_alone_may_have_all(void **state)
 {
     (void)state;
@@ -370,6 +405,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(running_ones_fill_the_table),
         cmocka_unit_test(a_heavy_tenant_pays_first),
+        cmocka_unit_test(a_lowered_limit_makes_another_tenant_heavy),
         cmocka_unit_test(one_tenant_alone_may_have_all),
         cmocka_unit_test(many_groups),
         cmocka_unit_test(text_is_bounded),
