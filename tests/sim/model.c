@@ -357,6 +357,7 @@ static bool apply_command(struct model *model, const struct command *command,
     case COMMAND_LIMITS:
         memcpy(model->limits.values, command->limits.values, sizeof model->limits.values);
         model->limits_service = model->service;
+        model_limits_changed(model);
         break;
     case COMMAND_EPOCH:
     case COMMAND_UPGRADE:
@@ -423,8 +424,9 @@ bool model_apply(struct model *model, const struct core *core, const struct entr
     model->before = model->after;
     core_info(core, &model->after);
     model->text_pressure = model->list_pressure = model->name_pressure = model->result_pressure =
-        model->change_pressure = false;
-    model->attempts = 0;
+        model->result_bytes_pressure = model->change_pressure = false;
+    model->attempts = model->remembered = 0;
+    model->rank_before = model->rank;
     model->batch_documents = model->batch_bytes = 0;
     bool ticked = false;
     for (uint32_t i = 0; i < entry->count; i++) {

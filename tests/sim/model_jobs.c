@@ -185,8 +185,9 @@ void model_room_result(struct model *model, uint64_t length, struct model_refusa
             count++;
         }
     }
+    model->result_bytes_pressure = model->result_bytes_pressure || bytes > room.limit;
     model->result_pressure =
-        model->result_pressure || bytes > room.limit || count > model->limits.results_max;
+        model->result_pressure || model->result_bytes_pressure || count > model->limits.results_max;
 }
 
 /* ---- Create ---- */

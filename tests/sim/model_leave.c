@@ -20,39 +20,57 @@ void model_probe(const struct core *core, struct bytes tenant, struct core_viewe
  * where a tenant holds more than half it loses first, else the oldest of all leaves. */
 struct candidate {
     uint32_t tenant;
-    uint64_t rank;
+    uint64_t rank; /* UINT64_MAX: none of these things after all */
     bool leaves, early;
+    bool fresh; /* became one in this entry */
+};
+
+/* Who holds more than half of what is counted: whether anybody could be said to, and the tenant
+ * that did all through the entry (0: none). */
+struct shares {
+    bool anybody;
+    uint32_t surely;
 };
 
 static bool judge_turns(struct model *model, const struct candidate *all, uint32_t count,
-                        bool heavy, const char *what)
+                        const struct shares *shares, const char *what)
 {
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t j = 0; all[i].leaves && all[i].early && j < count; j++) {
-            bool older_stays = !all[j].leaves && all[j].rank < all[i].rank;
+            bool stays = !all[j].leaves && all[j].rank != UINT64_MAX;
+            bool older_stays = stays && all[j].rank < all[i].rank;
             if (older_stays && all[j].tenant == all[i].tenant) {
                 return model_complain(model,
                                       "%s leaves early (%" PRIu64 " of %" PRIu32
                                       "), but an older one (%" PRIu64 ") of its tenant stays",
                                       what, all[i].rank, count, all[j].rank);
             }
-            if (older_stays && !heavy) {
+            if (older_stays && !shares->anybody) {
                 return model_complain(
                     model, "%s leaves early, but an older one of another tenant stays", what);
+            }
+            if (stays && !all[j].fresh && all[j].tenant == shares->surely &&
+                all[i].tenant != shares->surely) {
+                return model_complain(
+                    model, "%s leaves early, but one of a tenant with more than half stays", what);
             }
         }
     }
     return true;
 }
 
-/* Whether some tenant could be said to hold more than half of what is counted. */
-static bool any_heavy(const struct model *model, uint64_t limit,
-                      bool (*counts)(const struct model_job *job))
+/* `moves`: how much may have come and gone in this entry. While more is there than a lowered limit
+ * admits, and until nobody is heavy any more, nobody is so for sure: several may be, and the order
+ * among them is not said. */
+static void weigh(struct model *model, enum model_table table, uint64_t moves,
+                  bool (*counts)(const struct model_job *job), struct shares *shares)
 {
+    uint64_t limit = model_table_limit(model, table);
     struct {
         uint32_t tenant;
         uint64_t held;
     } tenants[64] = {{0}};
+    *shares = (struct shares){0};
     for (uint32_t i = 0; i < model->jobs.count; i++) {
         const struct model_job *job = model->jobs.at[i];
         uint32_t t = 0;
@@ -61,11 +79,28 @@ static bool any_heavy(const struct model *model, uint64_t limit,
         }
         tenants[t].tenant = job->tenant;
         tenants[t].held += counts(job);
-        if (tenants[t].held + 2 > limit / 2) {
-            return true;
-        }
     }
-    return false;
+    for (uint32_t t = 0; t < 63; t++) {
+        shares->anybody = shares->anybody || tenants[t].held + 2 > limit / 2;
+        shares->surely = tenants[t].held > limit / 2 + moves ? tenants[t].tenant : shares->surely;
+    }
+    model->overfull[table] = model->overfull[table] && shares->anybody;
+    shares->surely = model->overfull[table] ? 0 : shares->surely;
+}
+
+void model_limits_changed(struct model *model)
+{
+    uint64_t counts[TABLE_COUNT] = {0};
+    for (uint32_t i = 0; i < model->jobs.count; i++) {
+        const struct model_job *job = model->jobs.at[i];
+        counts[TABLE_ACTIVITIES] += job->stage == JOB_HELD;
+        counts[TABLE_TOMBSTONES] += job->stage == JOB_LEFT;
+        counts[TABLE_RESULTS] += job->has_result;
+    }
+    for (int table = 0; table < TABLE_COUNT; table++) {
+        uint64_t limit = model_table_limit(model, (enum model_table)table);
+        model->overfull[table] = model->overfull[table] || counts[table] > limit;
+    }
 }
 
 /* ---- Activities ---- */
@@ -97,6 +132,7 @@ static bool leave_activities(struct model *model, const struct core *core)
     struct candidate *all = calloc(model->jobs.count + 1, sizeof *all);
     CHECK(all != NULL);
     uint32_t count = 0;
+    uint64_t gone = 0;
     bool right = true, any_early = false;
     for (uint32_t i = 0; right && i < model->jobs.count; i++) {
         struct model_job *job = model->jobs.at[i];
@@ -114,15 +150,20 @@ static bool leave_activities(struct model *model, const struct core *core)
                 model, "job %" PRIu64 " has ended %" PRIu64 " ms ago and is still there", job->id,
                 model->service - job->end_service);
         }
-        all[count++] = (struct candidate){job->tenant, job->end_rank, leaves, !in_time};
+        all[count++] = (struct candidate){job->tenant, job->end_rank, leaves, !in_time,
+                                          job->end_rank > model->rank_before};
         any_early = any_early || (leaves && !in_time);
+        gone += leaves;
         model->met[MET_LEFT_EARLY] += leaves && !in_time;
         job->early = leaves; /* becomes a tombstone below */
     }
     if (right && any_early) {
-        bool heavy = model->text_pressure || !model_settled(model) ||
-                     any_heavy(model, model->limits.activities_max, is_held);
-        right = judge_turns(model, all, count, heavy, "an ended activity");
+        struct shares shares;
+        weigh(model, TABLE_ACTIVITIES, gone + model->attempts, is_held, &shares);
+        if (model->text_pressure || !model_settled(model)) { /* then text is what is weighed */
+            shares = (struct shares){.anybody = true};
+        }
+        right = judge_turns(model, all, count, &shares, "an ended activity");
     }
     free(all);
     for (uint32_t i = 0; right && i < model->jobs.count; i++) {
@@ -158,7 +199,7 @@ static bool leave_tombstones(struct model *model, const struct core *core)
     }
     struct candidate *all = calloc(model->jobs.count + 1, sizeof *all);
     CHECK(all != NULL);
-    uint64_t surely = 0;
+    uint64_t surely = 0, moves = 0;
     for (uint32_t i = 0; i < model->jobs.count; i++) {
         struct model_job *job = model->jobs.at[i];
         struct core_viewer viewer;
@@ -171,13 +212,18 @@ static bool leave_tombstones(struct model *model, const struct core *core)
         }
         bool stays = job->stage != JOB_LEFT || result.state != RESULT_UNKNOWN;
         bool counts = job->stage == JOB_LEFT && !job->perhaps_forgotten;
-        all[i] =
-            (struct candidate){job->tenant, counts ? job->left_rank : UINT64_MAX, !stays, true};
+        bool fresh = counts && job->left_rank == model->index;
+        all[i] = (struct candidate){job->tenant, counts ? job->left_rank : UINT64_MAX, !stays, true,
+                                    fresh};
+        moves += (uint64_t)fresh + !stays + job->perhaps_forgotten;
         model->met[MET_TOMBSTONE_LEFT] += !stays;
     }
-    bool crowded = !model_settled(model) || model->name_pressure;
-    bool heavy = crowded || any_heavy(model, model->limits.tombstones_max, is_left);
-    bool right = judge_turns(model, all, model->jobs.count, heavy, "a tombstone");
+    struct shares shares;
+    weigh(model, TABLE_TOMBSTONES, moves, is_left, &shares);
+    if (!model_settled(model) || model->name_pressure) {
+        shares = (struct shares){.anybody = true};
+    }
+    bool right = judge_turns(model, all, model->jobs.count, &shares, "a tombstone");
     for (uint32_t i = model->jobs.count; right && i-- > 0;) {
         if (all[i].leaves) {
             drop_job(model, i);
@@ -195,6 +241,7 @@ static bool leave_results(struct model *model, const struct core *core)
     struct candidate *all = calloc(model->jobs.count + 1, sizeof *all);
     CHECK(all != NULL);
     bool right = true, any_early = false, crowded = model->result_pressure || !model_settled(model);
+    uint64_t moves = 0;
     for (uint32_t i = 0; right && i < model->jobs.count; i++) {
         struct model_job *job = model->jobs.at[i];
         bool in_time = job->has_result &&
@@ -215,7 +262,8 @@ static bool leave_results(struct model *model, const struct core *core)
             }
         }
         all[i] = (struct candidate){job->tenant, job->has_result ? job->result_rank : UINT64_MAX,
-                                    leaves, !in_time};
+                                    leaves, !in_time, job->result_rank > model->rank_before};
+        moves += (uint64_t)leaves + (job->has_result && all[i].fresh);
         any_early = any_early || (leaves && !in_time);
         model->met[MET_RESULT_LEFT_EARLY] += leaves && !in_time;
     }
@@ -226,9 +274,12 @@ static bool leave_results(struct model *model, const struct core *core)
         for (uint32_t i = 0; i < model->jobs.count; i++) {
             count += model->jobs.at[i]->has_result;
         }
-        bool heavy = count <= model->limits.results_max ||
-                     any_heavy(model, model->limits.results_max, is_result);
-        right = judge_turns(model, all, model->jobs.count, heavy, "a result");
+        struct shares shares;
+        weigh(model, TABLE_RESULTS, moves, is_result, &shares);
+        if (count <= model->limits.results_max || model->result_bytes_pressure) {
+            shares = (struct shares){.anybody = true};
+        }
+        right = judge_turns(model, all, model->jobs.count, &shares, "a result");
     }
     for (uint32_t i = model->jobs.count; right && i-- > 0;) {
         struct model_job *job = model->jobs.at[i];
@@ -350,17 +401,22 @@ static bool counts(struct model *model)
     }
     const struct core_info *info = &model->after;
     /* Presence is soft: where a tenant, a name or a place cannot be had, the user is not shown. */
-    model->presence_pressure = model->beats.count > model->limits.present_users_max / 2 ||
-                               !model_settled(model) ||
-                               model_tenants_seen(model, 0) > model->limits.tenants_max ||
-                               (model->presence_pressure && model->beats.count > 0);
+    if (model->beats.count > model->limits.present_users_max / 2 || !model_settled(model) ||
+        model_tenants_seen(model, 0) > model->limits.tenants_max) {
+        model->presence_doubt_service = model->service;
+    }
+    model->presence_pressure = model->service - model->presence_doubt_service <=
+                               model->limits.presence_keep_ms + MODEL_SLACK_MS;
     if (info->present_users > model->beats.count ||
         (info->present_users < beats && !model->presence_pressure)) {
         return model_complain(model,
                               "%" PRIu64 " users are present, expected %" PRIu64 " to %" PRIu32,
                               info->present_users, beats, model->beats.count);
     }
-    if (info->request_id_kept_ms < model->limits.request_id_least_ms ||
+    /* Right after a raise less may be kept than is promised from then on. */
+    bool long_in_force =
+        model->service - model->limits_service >= model->limits.request_id_least_ms;
+    if ((info->request_id_kept_ms < model->limits.request_id_least_ms && long_in_force) ||
         info->request_id_kept_ms > model->limits.request_id_most_ms) {
         return model_complain(model, "request ids are kept for %" PRIu64 " ms",
                               info->request_id_kept_ms);

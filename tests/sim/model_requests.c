@@ -12,9 +12,12 @@ enum model_seen model_request_find(struct model *model, const struct model_calle
         if (memcmp(r->id, id, sizeof r->id) == 0 && r->tenant == caller->tenant &&
             r->principal == caller->principal && r->user == caller->user && r->method == method) {
             *request = r;
-            return r->doubtful || model->service - r->service >= model->limits.request_id_most_ms
-                       ? SEEN_PERHAPS
-                       : SEEN_YES;
+            /* What was told after the entry before: so young ones are surely remembered. */
+            bool told = model->remembered == 0 && model_settled(model) &&
+                        model->service_before - r->service < model->before.request_id_kept_ms;
+            bool doubtful =
+                r->doubtful || model->service - r->service >= model->limits.request_id_most_ms;
+            return doubtful && !told ? SEEN_PERHAPS : SEEN_YES;
         }
     }
     return SEEN_NO;
@@ -79,4 +82,5 @@ void model_request_add(struct model *model, const struct model_caller *caller,
     r->answer = answer;
     r->accept_ms = model->wall;
     r->service = model->service;
+    model->remembered++;
 }

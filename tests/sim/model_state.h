@@ -132,6 +132,9 @@ void *model_grow(void *at, uint32_t count, uint32_t *room, size_t size);
         (list)->count--;                                                                           \
     } while (0)
 
+/* Tables in which a tenant may hold more than half, by count. */
+enum model_table { TABLE_ACTIVITIES, TABLE_TOMBSTONES, TABLE_RESULTS, TABLE_COUNT };
+
 struct model {
     char complaint[4096];
     uint64_t met[MET_COUNT];
@@ -139,9 +142,12 @@ struct model {
     struct core_info before; /* the core's own account before this entry */
     struct core_info after;
     uint64_t index, service, resumed, wall, rank, creations;
-    uint64_t clock_before;          /* what the real clock showed in the entry before */
-    uint64_t lead_ms, lead_service; /* what of the real clock is not believed, and since when */
-    uint64_t limits_service;        /* of the last LIMITS */
+    uint64_t clock_before;           /* what the real clock showed in the entry before */
+    uint64_t lead_ms, lead_service;  /* what of the real clock is not believed, and since when */
+    uint64_t rank_before;            /* at the end of the entry before */
+    uint64_t presence_doubt_service; /* when somebody's presence may have been dropped */
+    bool overfull[TABLE_COUNT];      /* a limit was lowered below what was there */
+    uint64_t limits_service;         /* of the last LIMITS */
     uint64_t service_before; /* at the end of the entry before: what was not over then is there for
                                 this one's commands */
     uint64_t head_sequence;
@@ -160,10 +166,11 @@ struct model {
     LIST(struct event) seen; /* events since the last reply */
 
     /* Of the present entry: */
-    bool text_pressure, list_pressure, name_pressure, result_pressure, change_pressure,
-        presence_pressure;
-    uint32_t attempts; /* to create something new, refused ones included: these may cost something
-                          its place too */
+    bool text_pressure, list_pressure, name_pressure, result_pressure, result_bytes_pressure,
+        change_pressure, presence_pressure;
+    uint32_t remembered; /* request ids */
+    uint32_t attempts;   /* to create something new, refused ones included: these may cost something
+                            its place too */
     uint64_t batch_documents, batch_bytes; /* of the batch that is being sent */
     bool split_batch;                      /* a document was too large for one */
     uint64_t left_ms[MODEL_VIEWS]; /* the newest change that left a window before its time, and in
@@ -203,6 +210,12 @@ static inline bool model_may_be_over(const struct model *model, uint64_t since, 
 static inline bool model_settled(const struct model *model)
 {
     return model->service - model->limits_service > MODEL_SLACK_MS;
+}
+static inline uint64_t model_table_limit(const struct model *model, enum model_table table)
+{
+    return table == TABLE_ACTIVITIES   ? model->limits.activities_max
+           : table == TABLE_TOMBSTONES ? model->limits.tombstones_max
+                                       : model->limits.results_max;
 }
 /* Checks sequence, time and rights of one event. */
 bool model_event_is(struct model *model, const struct event *event, enum event_kind kind,
@@ -281,6 +294,7 @@ void model_affected_remove(struct model_place *place, uint32_t i);
 
 /* model_leave.c: after the effects, what has left by time or at a cap. */
 bool model_leave(struct model *model, const struct core *core);
+void model_limits_changed(struct model *model);
 /* A viewer who sees everything of the tenant. */
 void model_probe(const struct core *core, struct bytes tenant, struct core_viewer *viewer);
 

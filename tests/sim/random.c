@@ -531,11 +531,12 @@ static void make_command(struct world *world, const struct model *model, struct 
 static uint16_t some_time(struct world *world)
 {
     uint64_t kind = random_below(&world->state, 100);
+    uint64_t pace = world->stormy && world->serial / 1500 % 2 == 1 ? 200 : world->pace; /* a lull */
     uint64_t ms = kind < 40   ? between(world, 0, 5)
                   : kind < 70 ? between(world, 0, 100)
                   : kind < 90 ? between(world, 100, 400)
                               : between(world, 500, 1900);
-    return (uint16_t)(ms * world->pace / 100 > 1999 ? 1999 : ms * world->pace / 100);
+    return (uint16_t)(ms * pace / 100 > 1999 ? 1999 : ms * pace / 100);
 }
 
 static void some_head(struct world *world, struct entry_head *head)
