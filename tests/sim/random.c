@@ -23,16 +23,6 @@ bool random_chance(uint64_t *state, unsigned of_thousand)
     return random_below(state, 1000) < of_thousand;
 }
 
-static uint64_t between(struct world *world, uint64_t least, uint64_t most)
-{
-    return least + random_below(&world->state, most - least + 1);
-}
-
-static bool chance(struct world *world, unsigned of_thousand)
-{
-    return random_chance(&world->state, of_thousand);
-}
-
 /* ---- The world ---- */
 
 static struct bytes word(const char *text)
@@ -82,7 +72,7 @@ static uint8_t some_groups(struct world *world, struct bytes *to, unsigned most)
 {
     uint8_t count = 0;
     uint64_t offset = random_next(&world->state) >> 8;
-    unsigned wanted = (unsigned)between(world, 0, most);
+    unsigned wanted = (unsigned)world_between(world, 0, most);
     for (unsigned i = 0; i < wanted; i++) {
         to[count++] = word(groups[(i + offset) % (sizeof groups / sizeof *groups)]);
     }
@@ -93,12 +83,12 @@ void world_caller(struct world *world, struct command_caller *caller)
 {
     *caller = (struct command_caller){.tenant = PICK(world, tenants),
                                       .principal = PICK(world, principals)};
-    if (chance(world, 600)) {
+    if (world_chance(world, 600)) {
         caller->user = PICK(world, users);
         caller->group_count = some_groups(world, caller->groups, 3);
     }
-    caller->rights = (uint8_t)((chance(world, 60) ? RIGHT_ADMIN : 0) |
-                               (chance(world, 60) ? RIGHT_UPDATE_ANY : 0));
+    caller->rights = (uint8_t)((world_chance(world, 60) ? RIGHT_ADMIN : 0) |
+                               (world_chance(world, 60) ? RIGHT_UPDATE_ANY : 0));
 }
 
 /* Mostly somebody who may change the job, else anybody. */
@@ -106,8 +96,8 @@ static void caller_for(struct world *world, const struct model *model, uint64_t 
                        struct command_caller *caller)
 {
     world_caller(world, caller);
-    if (chance(world, 650)) {
-        model_rightful(model, job_id, chance(world, 500), caller);
+    if (world_chance(world, 650)) {
+        model_rightful(model, job_id, world_chance(world, 500), caller);
     }
 }
 
@@ -136,116 +126,6 @@ static void some_request_id(struct world *world, uint8_t id[LIMIT_REQUEST_ID_LEN
     snprintf((char *)id, LIMIT_REQUEST_ID_LENGTH, "r%u", ++world->serial);
 }
 
-/* ---- Limits ---- */
-
-static void tight_limits(struct world *world, struct core_limits *limits)
-{
-    limits->activities_max = between(world, 6, 40);
-    limits->results_max = between(world, 2, 12);
-    limits->tombstones_max = between(world, 4, 60);
-    limits->change_documents_max = between(world, 4, 14);
-    limits->change_models_max = between(world, 12, 50);
-    limits->pending_changes_max = between(world, 8, 40);
-    limits->tickets_max = between(world, 8, 120);
-    limits->present_users_max = between(world, 2, 8);
-    limits->tenants_max = between(world, 2, 4);
-    limits->activity_text_bytes = MIB(1);
-    limits->result_bytes = MIB(2);
-    limits->feed_window_bytes = MIB(1);
-    limits->pending_bytes = MIB(2);
-    limits->change_text_bytes = MIB(1);
-    limits->request_ids_max = 1024;
-    limits->kill_after_ms = between(world, 1000, 100000);
-    limits->resume_grace_ms = between(world, 0, 60000);
-    limits->ended_keep_ms = chance(world, 200) ? 0 : between(world, 1000, 60000);
-    limits->result_keep_ms = chance(world, 100) ? 0 : between(world, 1000, 120000);
-    limits->change_keep_ms = chance(world, 100) ? 0 : between(world, 500, 60000);
-    limits->feed_keep_ms = chance(world, 100) ? 0 : between(world, 500, 60000);
-    limits->presence_keep_ms = between(world, 1000, 90000);
-    limits->ticket_keep_ms = chance(world, 100) ? 0 : between(world, 500, 60000);
-    limits->request_id_least_ms = between(world, 1000, 60000);
-    limits->request_id_most_ms = limits->request_id_least_ms + between(world, 0, 120000);
-    limits->flush_delay_ms = chance(world, 200) ? 0 : between(world, 10, 2000);
-    limits->flush_documents = between(world, 1, 6);
-    limits->flush_bytes = chance(world, 500) ? between(world, 1024, 2000) : MIB(1);
-}
-
-/* Room enough that nothing has to leave or be refused, without touching much memory. */
-static void wide_limits(struct world *world, struct core_limits *limits)
-{
-    limits->activities_max = world->wordy ? 260 : 3000;
-    limits->tombstones_max = 400;
-    limits->results_max = 3000;
-    limits->change_documents_max = 200;
-    limits->change_models_max = 3000;
-    limits->pending_changes_max = 3000;
-    limits->request_ids_max = 8192;
-    limits->tickets_max = 9000;
-    limits->present_users_max = 100;
-    limits->tenants_max = 16;
-    limits->activity_text_bytes = world->wordy ? MIB(1) : MIB(16);
-    limits->result_bytes = world->wordy ? MIB(2) : MIB(16);
-    limits->pending_bytes = world->wordy ? MIB(2) : MIB(16);
-    limits->feed_window_bytes = world->wordy ? MIB(1) : MIB(16);
-    limits->ticket_keep_ms = 60000; /* the model's linear lists are to stay short */
-    limits->request_id_most_ms = 180000;
-    limits->result_keep_ms = 120000;
-    if (world->stormy) {
-        limits->request_ids_max = 1024;
-        limits->request_id_least_ms = 60000;
-        limits->resume_grace_ms = limits->kill_after_ms = 10000;
-        limits->ended_keep_ms = limits->ticket_keep_ms = 5000;
-    }
-    if (world->wordy) {
-        limits->feed_keep_ms = 3600000; /* the bytes bound it */
-        limits->resume_grace_ms = 10000;
-        limits->kill_after_ms = 30000;
-    }
-}
-
-static const uint64_t most_limits[] = {
-#define MOST(name, standard, least, most, unit, text) most,
-    CORE_LIMITS(MOST)
-#undef MOST
-};
-
-void world_init(struct world *world, uint64_t seed)
-{
-    memset(world, 0, sizeof *world);
-    world->state = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
-    for (int i = 0; i < 4; i++) {
-        (void)random_next(&world->state);
-    }
-    world->tight = seed % 2 == 1;
-    world->wordy = seed % 8 == 2;
-    world->stormy = seed % 8 == 4;
-    world->pace = world->wordy ? 25 : world->stormy ? 10 : (unsigned)between(world, 40, 160);
-    world->clock_ms = SCRIPT_CLOCK_MS;
-    world->restarted = true;
-    core_limits_standard(&world->limits);
-    wide_limits(world, &world->limits);
-    world->capacity = world->limits;
-    for (unsigned i = CORE_LIMIT_kill_after_ms; i <= CORE_LIMIT_flush_bytes;
-         i++) { /* these take no memory */
-        world->capacity.values[i] = most_limits[i];
-    }
-    if (world->tight) {
-        tight_limits(world, &world->limits);
-    }
-    CHECK(core_limits_check(&world->limits) == NULL && core_limits_check(&world->capacity) == NULL);
-    world->entry.commands = world->commands;
-}
-
-void world_deinit(struct world *world)
-{
-    for (size_t i = 0; i < sizeof world->bytes / sizeof *world->bytes; i++) {
-        buffer_free(&world->bytes[i]);
-    }
-    for (size_t i = 0; i < WORLD_REQUESTS; i++) {
-        buffer_free(&world->sent[i]);
-    }
-}
-
 /* ---- Commands ---- */
 
 static void make_epoch(struct world *world, struct command *command, uint32_t raise)
@@ -272,15 +152,15 @@ static void make_other_limits(struct world *world, struct command *command)
 {
     struct core_limits other = world->limits;
     if (world->tight) {
-        tight_limits(world, &other);
+        world_tight_limits(world, &other);
         for (unsigned i = 0; i < CORE_LIMIT_COUNT; i++) {
-            other.values[i] = chance(world, 400) ? other.values[i] : world->limits.values[i];
+            other.values[i] = world_chance(world, 400) ? other.values[i] : world->limits.values[i];
         }
         if (other.request_id_most_ms < other.request_id_least_ms) {
             other.request_id_most_ms = other.request_id_least_ms;
         }
     } else {
-        other.flush_delay_ms = between(world, 0, 1000);
+        other.flush_delay_ms = world_between(world, 0, 1000);
     }
     if (core_limits_check(&other) == NULL) {
         world->limits = other;
@@ -292,14 +172,15 @@ static void make_tick(struct world *world, struct command *command)
 {
     command->kind = COMMAND_TICK;
     command->tick = (struct command_tick){0};
-    if (chance(world, 800)) {
-        size_t i = chance(world, 800) ? 0 : (size_t)random_below(&world->state, WORLD_DIGESTS);
+    if (world_chance(world, 800)) {
+        size_t i =
+            world_chance(world, 800) ? 0 : (size_t)random_below(&world->state, WORLD_DIGESTS);
         command->tick.index = world->digests[i].index;
         command->tick.digest = world->digests[i].digest;
     }
-    if (chance(world, 300)) {
+    if (world_chance(world, 300)) {
         struct buffer *buffer = scratch(world);
-        command->tick.beat_count = (uint32_t)between(world, 1, 3);
+        command->tick.beat_count = (uint32_t)world_between(world, 1, 3);
         for (uint32_t i = 0; i < command->tick.beat_count; i++) {
             uint8_t bytes[256];
             struct writer writer = writer_of(bytes, sizeof bytes);
@@ -317,18 +198,18 @@ static void make_create(struct world *world, const struct model *model, struct c
     *create = (struct command_create){.type = PICK(world, types)};
     world_caller(world, &create->caller);
     some_request_id(world, create->request_id);
-    create->title = noise(world, chance(world, 300) ? 0 : between(world, 1, 60));
+    create->title = noise(world, world_chance(world, 300) ? 0 : world_between(world, 1, 60));
     create->groups.count = some_groups(world, create->groups.names, 3);
-    create->attributes = noise(world, world->wordy ? between(world, 0, LIMIT_ATTRIBUTES_BYTES)
-                                      : chance(world, 600) ? 0
-                                                           : between(world, 1, 120));
-    if (chance(world, 150)) {
+    create->attributes = noise(world, world->wordy ? world_between(world, 0, LIMIT_ATTRIBUTES_BYTES)
+                                      : world_chance(world, 600) ? 0
+                                                                 : world_between(world, 1, 120));
+    if (world_chance(world, 150)) {
         create->parent_job_id = world_job(world, model);
-        if (chance(world, 800)) {
-            model_rightful(model, create->parent_job_id, chance(world, 500), &create->caller);
+        if (world_chance(world, 800)) {
+            model_rightful(model, create->parent_job_id, world_chance(world, 500), &create->caller);
         }
     }
-    if (chance(world, 80)) {
+    if (world_chance(world, 80)) {
         create->retry_of_job_id = world_job(world, model);
     }
 }
@@ -338,30 +219,31 @@ static void make_update(struct world *world, const struct model *model, struct c
     command->kind = COMMAND_UPDATE;
     struct command_update *update = &command->update;
     *update = (struct command_update){.job_id = world_job(world, model)};
-    if (chance(world, 60) && model_last_update(model, random_next(&world->state) >> 8, update)) {
+    if (world_chance(world, 60) &&
+        model_last_update(model, random_next(&world->state) >> 8, update)) {
         caller_for(world, model, update->job_id, &update->caller);
         return; /* the update that ended a job, once more */
     }
     caller_for(world, model, update->job_id, &update->caller);
-    update->has_percent = chance(world, 750);
+    update->has_percent = world_chance(world, 750);
     update->percent = update->has_percent ? (uint8_t)random_below(&world->state, 100) : 0;
-    update->has_status_text = chance(world, 400);
-    if (update->has_status_text && chance(world, 850)) {
+    update->has_status_text = world_chance(world, 400);
+    if (update->has_status_text && world_chance(world, 850)) {
         update->status_text =
-            noise(world, between(world, 1, world->wordy ? LIMIT_STATUS_TEXT_LENGTH : 40));
+            noise(world, world_between(world, 1, world->wordy ? LIMIT_STATUS_TEXT_LENGTH : 40));
     }
-    if (chance(world, 60)) {
+    if (world_chance(world, 60)) {
         update->has_failure = true;
-        update->failure_code = word(chance(world, 500) ? "CODEC_MISSING" : "DISK");
+        update->failure_code = word(world_chance(world, 500) ? "CODEC_MISSING" : "DISK");
         update->failure_message = noise(
             world, random_below(&world->state, world->wordy ? LIMIT_FAILURE_MESSAGE_LENGTH : 60));
-    } else if (chance(world, 160)) {
+    } else if (world_chance(world, 160)) {
         update->has_percent = true;
         update->percent = 100;
-        if (chance(world, 600)) {
-            update->result =
-                noise(world, world->wordy && chance(world, 150) ? between(world, 1, 500000)
-                                                                : between(world, 1, 200));
+        if (world_chance(world, 600)) {
+            update->result = noise(world, world->wordy && world_chance(world, 150)
+                                              ? world_between(world, 1, 500000)
+                                              : world_between(world, 1, 200));
         }
     }
 }
@@ -370,12 +252,12 @@ static void make_batch(struct world *world, const struct model *model, struct co
 {
     command->kind = COMMAND_BATCH;
     struct command_batch *batch = &command->batch;
-    *batch =
-        (struct command_batch){.count = (uint32_t)between(world, 1, chance(world, 100) ? 60 : 12)};
+    *batch = (struct command_batch){
+        .count = (uint32_t)world_between(world, 1, world_chance(world, 100) ? 60 : 12)};
     struct buffer *deltas = scratch(world), *percents = scratch(world);
     uint64_t previous = 0, first = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
-        uint64_t job_id = i > 0 && chance(world, 150)
+        uint64_t job_id = i > 0 && world_chance(world, 150)
                               ? previous
                               : world_job(world, model); /* duplicates are legal */
         first = i == 0 ? job_id : first;
@@ -386,7 +268,8 @@ static void make_batch(struct world *world, const struct model *model, struct co
             buffer_put(deltas, &byte, 1);
         }
         uint8_t last = (uint8_t)zigzag,
-                percent = (uint8_t)(chance(world, 120) ? 100 : random_below(&world->state, 101));
+                percent =
+                    (uint8_t)(world_chance(world, 120) ? 100 : random_below(&world->state, 101));
         buffer_put(deltas, &last, 1);
         buffer_put(percents, &percent, 1);
         previous = job_id;
@@ -394,7 +277,7 @@ static void make_batch(struct world *world, const struct model *model, struct co
     batch->deltas = buffer_bytes(deltas);
     batch->percents = buffer_bytes(percents);
     caller_for(world, model, first, &batch->caller);
-    if (chance(world, 600)) {
+    if (world_chance(world, 600)) {
         batch->caller.rights |= RIGHT_UPDATE_ANY;
     }
 }
@@ -410,14 +293,14 @@ static void make_record(struct world *world, const struct model *model, struct c
 {
     command->kind = COMMAND_RECORD;
     struct command_record *record = &command->record;
-    *record = (struct command_record){.change_count =
-                                          (uint32_t)between(world, 1, chance(world, 150) ? 12 : 3)};
+    *record = (struct command_record){
+        .change_count = (uint32_t)world_between(world, 1, world_chance(world, 150) ? 12 : 3)};
     world_caller(world, &record->caller);
     some_request_id(world, record->request_id);
-    if (chance(world, 200)) {
+    if (world_chance(world, 200)) {
         record->job_id = world_job(world, model);
-        if (chance(world, 800)) {
-            model_rightful(model, record->job_id, chance(world, 500), &record->caller);
+        if (world_chance(world, 800)) {
+            model_rightful(model, record->job_id, world_chance(world, 500), &record->caller);
         }
     }
     struct buffer *changes = scratch(world);
@@ -425,17 +308,17 @@ static void make_record(struct world *world, const struct model *model, struct c
         struct command_change change = {.model = PICK(world, models),
                                         .document_id = PICK(world, documents),
                                         .affected_model = PICK(world, affected_models),
-                                        .deleted = chance(world, 50)};
+                                        .deleted = world_chance(world, 50)};
         change.groups.count = some_groups(world, change.groups.names, 2);
-        if (chance(world, 100)) {
+        if (world_chance(world, 100)) {
             change.groups.names[0] = word("*");
             change.groups.count = 1;
         }
-        bool long_json = world->wordy && i == 0 && chance(world, 60);
-        if (!change.deleted && (long_json || chance(world, 300)) &&
+        bool long_json = world->wordy && i == 0 && world_chance(world, 60);
+        if (!change.deleted && (long_json || world_chance(world, 300)) &&
             world->bytes_used + 8 < sizeof world->bytes / sizeof *world->bytes) {
-            change.json = noise(world, long_json ? between(world, 1, LIMIT_JSON_BYTES)
-                                                 : between(world, 2, 600));
+            change.json = noise(world, long_json ? world_between(world, 1, LIMIT_JSON_BYTES)
+                                                 : world_between(world, 2, 600));
         }
         struct writer measure = writer_of(NULL, 0);
         command_change_put(&measure, &change);
@@ -480,13 +363,13 @@ static bool make_repetition(struct world *world, struct command *command)
         command->kind == COMMAND_CREATE ? &command->create.caller : &command->record.caller;
     uint64_t how = random_below(&world->state, 10);
     if (how == 0 && command->kind == COMMAND_CREATE) {
-        command->create.title = noise(world, between(world, 1, 20));
+        command->create.title = noise(world, world_between(world, 1, 20));
     } else if (how == 0) {
         command->record.job_id ^= 1;
     } else if (how == 1) {
         caller->principal = PICK(world, principals);
     } else if (how == 2) {
-        caller->user = chance(world, 500) ? PICK(world, users) : bytes_of(NULL, 0);
+        caller->user = world_chance(world, 500) ? PICK(world, users) : bytes_of(NULL, 0);
         caller->group_count = 0;
     } else if (how == 3) { /* rights and groups are no part of what is compared */
         caller->rights = (uint8_t)(caller->rights ^ RIGHT_UPDATE_ANY);
@@ -499,7 +382,7 @@ static void make_command(struct world *world, const struct model *model, struct 
 {
     memset(command, 0, sizeof *command);
     uint64_t kind = random_below(&world->state, 1000);
-    bool crowd = world->wordy && chance(world, 300); /* many long activities */
+    bool crowd = world->wordy && world_chance(world, 300); /* many long activities */
     if (kind < 230 || crowd) {
         make_create(world, model, command);
         remember(world, command);
@@ -532,10 +415,10 @@ static uint16_t some_time(struct world *world)
 {
     uint64_t kind = random_below(&world->state, 100);
     uint64_t pace = world->stormy && world->serial / 1500 % 2 == 1 ? 200 : world->pace; /* a lull */
-    uint64_t ms = kind < 40   ? between(world, 0, 5)
-                  : kind < 70 ? between(world, 0, 100)
-                  : kind < 90 ? between(world, 100, 400)
-                              : between(world, 500, 1900);
+    uint64_t ms = kind < 40   ? world_between(world, 0, 5)
+                  : kind < 70 ? world_between(world, 0, 100)
+                  : kind < 90 ? world_between(world, 100, 400)
+                              : world_between(world, 500, 1900);
     return (uint16_t)(ms * pace / 100 > 1999 ? 1999 : ms * pace / 100);
 }
 
@@ -545,19 +428,20 @@ static void some_head(struct world *world, struct entry_head *head)
     if (world->restarted) {
         head->flags = ENTRY_RESUME | ENTRY_JUMP;
         head->elapsed_ms = 0;
-        world->clock_ms += between(world, 0, 600000);
+        world->clock_ms += world_between(world, 0, 600000);
         world->restarted = false;
-    } else if (chance(world, 1)) { /* a stall */
+    } else if (world_chance(world, 1)) { /* a stall */
         head->flags = ENTRY_RESUME;
         head->elapsed_ms = ENTRY_ELAPSED_MAX_MS;
-        world->clock_ms += between(world, 0, 600000);
+        world->clock_ms += world_between(world, 0, 600000);
     }
     world->clock_ms += head->elapsed_ms;
-    if (chance(world,
-               2)) { /* somebody sets the clock: by milliseconds, minutes or years, either way */
+    if (world_chance(
+            world,
+            2)) { /* somebody sets the clock: by milliseconds, minutes or years, either way */
         static const uint64_t steps[] = {20, 60000, 7200000, UINT64_C(315360000000)};
-        uint64_t by = between(world, 1, steps[random_below(&world->state, 4)]);
-        world->clock_ms = chance(world, 500) ? world->clock_ms + by : world->clock_ms - by;
+        uint64_t by = world_between(world, 1, steps[random_below(&world->state, 4)]);
+        world->clock_ms = world_chance(world, 500) ? world->clock_ms + by : world->clock_ms - by;
         if (world->clock_ms > SCRIPT_CLOCK_MS * 2 || world->clock_ms < SCRIPT_CLOCK_MS / 2) {
             world->clock_ms = SCRIPT_CLOCK_MS;
         }
@@ -579,8 +463,8 @@ void world_next(struct world *world, const struct model *model)
     some_head(world, &world->entry.head);
     uint64_t kind = random_below(&world->state, 100);
     world->entry.count = kind < 75   ? 1
-                         : kind < 95 ? (uint32_t)between(world, 2, 4)
-                                     : (uint32_t)between(world, 1, WORLD_COMMANDS - 2);
+                         : kind < 95 ? (uint32_t)world_between(world, 2, 4)
+                                     : (uint32_t)world_between(world, 1, WORLD_COMMANDS - 2);
     for (uint32_t i = 0; i < world->entry.count; i++) {
         make_command(world, model, &world->commands[i]);
     }
@@ -597,22 +481,22 @@ void world_filter(struct world *world, const struct model *model,
                   struct core_find_activities *filter)
 {
     memset(filter, 0, sizeof *filter);
-    if (chance(world, 200)) {
-        filter->type_count = (uint32_t)between(world, 1, 2);
+    if (world_chance(world, 200)) {
+        filter->type_count = (uint32_t)world_between(world, 1, 2);
         for (uint32_t i = 0; i < filter->type_count; i++) {
             filter->types[i] = PICK(world, types);
         }
     }
-    if (chance(world, 200)) {
-        filter->states = (uint32_t)between(world, 1, 31) << 1;
+    if (world_chance(world, 200)) {
+        filter->states = (uint32_t)world_between(world, 1, 31) << 1;
     }
-    if (chance(world, 150)) {
-        filter->job_id_count = (uint32_t)between(world, 1, 8);
+    if (world_chance(world, 150)) {
+        filter->job_id_count = (uint32_t)world_between(world, 1, 8);
         for (uint32_t i = 0; i < filter->job_id_count; i++) {
             filter->job_ids[i] = world_job(world, model);
         }
     }
-    if (chance(world, 150)) {
-        filter->updated_since_ms = world->clock_ms - between(world, 0, 60000);
+    if (world_chance(world, 150)) {
+        filter->updated_since_ms = world->clock_ms - world_between(world, 0, 60000);
     }
 }

@@ -38,6 +38,18 @@ struct world {
     uint32_t bytes_used;
 };
 
+static inline uint64_t world_between(struct world *world, uint64_t least, uint64_t most)
+{
+    return least + random_below(&world->state, most - least + 1);
+}
+static inline bool world_chance(struct world *world, unsigned of_thousand)
+{
+    return random_chance(&world->state, of_thousand);
+}
+
+/* Small limits at random, within the capacity of world_init. */
+void world_tight_limits(struct world *world, struct core_limits *limits);
+
 /* Chooses limits and habits by the seed. */
 void world_init(struct world *world, uint64_t seed);
 void world_deinit(struct world *world);
