@@ -5,7 +5,7 @@
 # LOGDIR. A program fails as a whole (one more failure) when it crashes, leaks, runs out of time, leaves a process behind or
 # runs no test. The last line is "N passed, N failed".
 #
-# TEST_TIMEOUT: seconds per program (600). TEST_JOBS: programs at once (2).
+# TEST_TIMEOUT: seconds per program (300). TEST_JOBS: programs at once (2).
 set -u
 
 running_in_group() { # PGID
@@ -69,7 +69,7 @@ if [ "$1" = --one ]; then
     exit 0
 fi
 
-export LOGS="$1" TEST_TIMEOUT="${TEST_TIMEOUT:-600}"
+export LOGS="$1" TEST_TIMEOUT="${TEST_TIMEOUT:-300}"
 shift
 unset CMOCKA_MESSAGE_OUTPUT CMOCKA_XML_FILE CMOCKA_TEST_ABORT
 mkdir -p "$LOGS"

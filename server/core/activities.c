@@ -21,7 +21,7 @@ void activities_layout(struct activities *activities, struct region *region,
     table_layout(&activities->cold, region, slots_for(capacity), sizeof(struct activity_cold));
     activities->issued =
         region_take(region, (size_t)slots_for(capacity) + 1, sizeof *activities->issued);
-    order_layout(&activities->order, region, capacity->activities_max * ACTIVITY_LINKS_EACH);
+    order_layout(&activities->order, region, capacity->activities_max * ACTIVITY_LINKS_MOST);
     pool_layout(&activities->texts, region, capacity->activity_text_bytes, ACTIVITY_TEXT_BLOCK);
     wheel_layout(&activities->wheel, region);
 }

@@ -18,8 +18,7 @@
 #define ACTIVITY_REST_SLOTS  65536u /* a slot is used again when as many are free */
 #define ACTIVITY_GENERATIONS ((uint64_t)1 << (LIMIT_JOB_ID_BITS - LIMIT_JOB_SLOT_BITS))
 #define ACTIVITY_RETIRED     255u /* state of a slot whose generations are used up */
-/* Places in ordered sets: tenant, owner, creator and, on average, two groups for each activity. */
-#define ACTIVITY_LINKS_EACH 5u
+/* Places in ordered sets that one activity may need: tenant, owner, creator and groups. */
 #define ACTIVITY_LINKS_MOST (3u + LIMIT_OBJECT_GROUPS)
 #define ACTIVITY_TEXT_BLOCK 64u
 

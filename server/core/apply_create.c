@@ -87,11 +87,8 @@ static bool intern_all(struct core *core, const struct command_create *create,
 
 static bool no_place(const struct core *core, const struct references *references)
 {
-    const struct activities *activities = &core->activities;
     return shares_refuse(&core->names, references->rights.tenant, SHARE_ACTIVITIES,
-                         activities_count(activities), 1, core->limits.activities_max) ||
-           activities->order.nodes.used + activities_links_needed(&references->rights) >
-               core->limits.activities_max * ACTIVITY_LINKS_EACH;
+                         activities_count(&core->activities), 1, core->limits.activities_max);
 }
 
 /* A tenant with more than half makes room among its own ended ones only. */
@@ -103,11 +100,14 @@ static bool drop_one_for(struct core *core, uint32_t tenant)
     return !own_only && life_drop_oldest_ended(core);
 }
 
+/* How many ended ones leave for one new one at most, while a lowered limit is far off. */
+#define DROPS_MOST 11u
+
 static bool make_place(struct core *core, const struct references *references)
 {
-    /* One activity less is not always enough: it may stand in fewer sets than the new one. */
+    /* One activity less is not always enough: a limit may have been lowered. */
     for (uint32_t i = 0; no_place(core, references); i++) {
-        if (i == ACTIVITY_LINKS_MOST || !drop_one_for(core, references->rights.tenant)) {
+        if (i == DROPS_MOST || !drop_one_for(core, references->rights.tenant)) {
             return false;
         }
     }

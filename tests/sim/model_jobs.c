@@ -138,8 +138,7 @@ static uint64_t job_lists(uint32_t owner, uint32_t group_count)
     return 2 + (uint64_t)(owner != 0) + group_count;
 }
 
-/* Beside the places there may be a bound of the lists in which activities stand: not less than five
- * each. */
+/* The lists in which activities stand are room enough for eight groups each. */
 static void room_for_activity(struct model *model, const struct model_caller *caller,
                               uint32_t group_count, struct model_refusals *refusals)
 {
@@ -147,7 +146,7 @@ static void room_for_activity(struct model *model, const struct model_caller *ca
     struct model_room room = {
         .more_least = 1, .more_most = 1, .limit = model->limits.activities_max};
     struct model_room lists = {.more_most = job_lists(caller->user, group_count),
-                               .limit = 5 * room.limit};
+                               .limit = 11 * room.limit};
     uint64_t all = 0, all_lists = 0, own_ended = 0;
     for (uint32_t i = 0; i < model->jobs.count; i++) {
         const struct model_job *job = model->jobs.at[i];

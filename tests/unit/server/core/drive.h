@@ -1,9 +1,10 @@
 /* Drives a core by hand: entries are built, applied and remembered, replies collected, time is what
  * the test says.
  *
- *     struct drive *d = drive_new(&limits);                  EPOCH and LIMITS are applied, service
- * time is 0 struct command_caller anna = drive_caller("studio", "spiffe://x/app", "anna"); uint64_t
- * job = drive_create(d, &anna, "upload");       one entry each drive_update(d, &anna, job, 40);
+ *     struct drive *d = drive_new(&limits);           EPOCH and LIMITS are applied, service time 0
+ *     struct command_caller anna = drive_caller("studio", "spiffe://x/app", "anna");
+ *     uint64_t job = drive_create(d, &anna, "upload");       one entry each
+ *     drive_update(d, &anna, job, 40);
  *     drive_wait(d, 90000);                                  ticks, at most a second apart
  *     drive_free(d);
  *
