@@ -476,16 +476,21 @@ static int run(struct service *service)
     return status;
 }
 
-/* `activityd journal verify DIR`: DIR is the data directory or the journal's own in it. */
+/* `activityd journal verify DIR`: DIR is the data directory or the journal's own in it, and need not
+ * be the last word. */
 static int run_journal_tool(int count, char **arguments)
 {
     static char folder[CONFIG_TEXT_MAX + 16];
     struct stat status;
-    char *last = arguments[count - 1];
-    (void)snprintf(folder, sizeof folder, "%s/journal", last);
-    if (count > 2 && last[0] != '-' && strlen(last) < CONFIG_TEXT_MAX &&
-        stat(folder, &status) == 0 && S_ISDIR(status.st_mode)) {
-        arguments[count - 1] = folder;
+    int at = 2;
+    while (at < count && arguments[at][0] == '-') {
+        at++;
+    }
+    if (at < count && strlen(arguments[at]) < CONFIG_TEXT_MAX) {
+        (void)snprintf(folder, sizeof folder, "%s/journal", arguments[at]);
+        if (stat(folder, &status) == 0 && S_ISDIR(status.st_mode)) {
+            arguments[at] = folder;
+        }
     }
     return journal_tool_main(count, arguments);
 }

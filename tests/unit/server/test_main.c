@@ -200,6 +200,12 @@ static void test_start_and_stop(void **state)
         assert_non_null(strstr(output, "msg=stopped journal_index="));
     }
     assert_int_equal(wait_for(spawn("journal verify data")), 0);
+    /* Nothing was being applied, so there is nothing to drop: the folder was found in any case. */
+    assert_int_equal(wait_for(spawn("journal repair --drop-last data")), 1);
+    char *first = strdup(read_output());
+    assert_int_equal(wait_for(spawn("journal repair data --drop-last")), 1);
+    assert_string_equal(read_output(), first);
+    free(first);
 }
 
 /* Whenever it comes: before there is anything to stop the process just ends, and never badly. */
