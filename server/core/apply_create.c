@@ -3,36 +3,12 @@
 #include "server/check.h"
 #include "server/core/life.h"
 
-static void emit_created(struct core *core, uint64_t job_id)
+static void emit_created(struct core *core, const struct request_answer *answer)
 {
-    uint8_t body[sizeof job_id];
+    uint8_t body[sizeof answer->answer];
     struct writer to = writer_of(body, sizeof body);
-    writer_u64(&to, job_id);
+    writer_u64(&to, answer->answer);
     emit_reply(core, bytes_of(body, sizeof body));
-}
-
-/* True when the request is answered: it was executed before, or is refused. */
-static bool answered_before(struct core *core, const struct request_identity *identity)
-{
-    struct request_answer answer;
-    switch (
-        requests_check(&core->requests, &core->limits, core->time.service_ms, identity, &answer)) {
-    case REQUEST_NEW:
-        return false;
-    case REQUEST_REPEATED:
-        emit_created(core, answer.answer);
-        break;
-    case REQUEST_REUSED:
-        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_REQUEST_ID_REUSED,
-                                                FIELD_REQUEST_ID, 0});
-        break;
-    case REQUEST_NO_ROOM:
-        emit_refusal(core,
-                     &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, REASON_TOO_MANY_REQUEST_IDS,
-                                          FIELD_NONE, answer.retry_after_ms});
-        break;
-    }
-    return true;
 }
 
 static bool names_jobs_of_others(struct core *core, const struct command_create *create)
@@ -164,7 +140,7 @@ void apply_create(struct core *core, const struct command *command)
     struct request_identity identity;
     requests_identify(&core->names, &create->caller, COMMAND_CREATE, create->request_id,
                       create->payload, &identity);
-    if (answered_before(core, &identity) || names_jobs_of_others(core, create)) {
+    if (emit_known_request(core, &identity, emit_created) || names_jobs_of_others(core, create)) {
         return;
     }
     struct references references;
@@ -190,9 +166,9 @@ void apply_create(struct core *core, const struct command *command)
     }
     uint64_t job_id = activities_job_id(&core->activities, slot);
     identity.principal = references.rights.creator;
+    struct request_answer answer = {.answer = job_id, .accept_ms = core->time.wall_ms};
     requests_remember(&core->requests, &core->names, &core->limits, core->time.service_ms,
-                      &identity,
-                      &(struct request_answer){.answer = job_id, .accept_ms = core->time.wall_ms});
+                      &identity, &answer);
     announce(core, create, job_id);
-    emit_created(core, job_id);
+    emit_created(core, &answer);
 }

@@ -184,37 +184,13 @@ static uint64_t apply_all(struct core *core, struct work *work)
     return tickets_at(&core->tickets, ticket)->id;
 }
 
-/* True when the request is answered: it was executed before, or is refused. */
-static bool answered_before(struct core *core, const struct request_identity *identity)
-{
-    struct request_answer answer;
-    switch (
-        requests_check(&core->requests, &core->limits, core->time.service_ms, identity, &answer)) {
-    case REQUEST_NEW:
-        return false;
-    case REQUEST_REPEATED:
-        emit_record(core, &answer);
-        break;
-    case REQUEST_REUSED:
-        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_REQUEST_ID_REUSED,
-                                                FIELD_REQUEST_ID, 0});
-        break;
-    case REQUEST_NO_ROOM:
-        emit_refusal(core,
-                     &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, REASON_TOO_MANY_REQUEST_IDS,
-                                          FIELD_NONE, answer.retry_after_ms});
-        break;
-    }
-    return true;
-}
-
 void apply_record(struct core *core, const struct command *command)
 {
     const struct command_record *record = &command->record;
     struct request_identity identity;
     requests_identify(&core->names, &record->caller, COMMAND_RECORD, record->request_id,
                       record->payload, &identity);
-    if (answered_before(core, &identity)) {
+    if (emit_known_request(core, &identity, emit_record)) {
         return;
     }
     struct core_viewer viewer;

@@ -39,6 +39,30 @@ void emit_exhausted(struct core *core, enum status_reason reason)
         core, &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, reason, FIELD_NONE, RETRY_AFTER_MS});
 }
 
+bool emit_known_request(struct core *core, const struct request_identity *identity,
+                        void (*again)(struct core *core, const struct request_answer *answer))
+{
+    struct request_answer answer;
+    switch (
+        requests_check(&core->requests, &core->limits, core->time.service_ms, identity, &answer)) {
+    case REQUEST_NEW:
+        return false;
+    case REQUEST_REPEATED:
+        again(core, &answer);
+        break;
+    case REQUEST_REUSED:
+        emit_refusal(core, &(struct refusal_of){STATUS_INVALID_ARGUMENT, REASON_REQUEST_ID_REUSED,
+                                                FIELD_REQUEST_ID, 0});
+        break;
+    case REQUEST_NO_ROOM:
+        emit_refusal(core,
+                     &(struct refusal_of){STATUS_RESOURCE_EXHAUSTED, REASON_TOO_MANY_REQUEST_IDS,
+                                          FIELD_NONE, answer.retry_after_ms});
+        break;
+    }
+    return true;
+}
+
 void emit_event(struct core *core, struct event *event)
 {
     uint8_t body[EVENT_BYTES_MAX];

@@ -69,6 +69,10 @@ struct refusal_of {
 void emit_refusal(struct core *core, const struct refusal_of *refusal);
 /* RESOURCE_EXHAUSTED with the usual advice. */
 void emit_exhausted(struct core *core, enum status_reason reason);
+/* Answers a request that is not to be executed: what was executed before by `again`, else with the
+ * refusal. False: it is new, and nothing was emitted. */
+bool emit_known_request(struct core *core, const struct request_identity *identity,
+                        void (*again)(struct core *core, const struct request_answer *answer));
 
 /* An event: gets its sequence and time, goes into the effects and into the feed window. */
 void emit_event(struct core *core, struct event *event);
