@@ -299,31 +299,12 @@ static bool record_new(struct model *model, const struct model_caller *caller,
     return true;
 }
 
-/* As for a create: VERDICT_DONE when the command is to be judged as a new one. */
-static enum model_verdict repeated_record(struct model *model, const struct effect *reply,
-                                          enum model_seen seen, bool same,
-                                          const struct model_request *first)
+/* Whether a reply is the receipt that the first one got. */
+static bool record_answers(const struct effect *reply, const struct model_request *first)
 {
     struct reply_record answer = {0};
-    if (same && reply->code == STATUS_OK && model->seen.count == 0) {
-        reply_record_read(reply->body, &answer);
-        if (answer.ticket == first->answer && answer.accept_ms == first->accept_ms) {
-            model->met[MET_REPEATED]++;
-            return VERDICT_REFUSED;
-        }
-    }
-    if (!same && reply->reason == REASON_REQUEST_ID_REUSED) {
-        struct model_refusals reused = {.must = UINT64_C(1) << REASON_REQUEST_ID_REUSED};
-        return model_refusal(model, reply, &reused);
-    }
-    if (seen == SEEN_YES) {
-        model_complain(model,
-                       "a request id came again with %s payload: not answered with ticket %" PRIu64
-                       " of its first time",
-                       same ? "the same" : "another", first->answer);
-        return VERDICT_WRONG;
-    }
-    return VERDICT_DONE;
+    reply_record_read(reply->body, &answer);
+    return answer.ticket == first->answer && answer.accept_ms == first->accept_ms;
 }
 
 bool model_record(struct model *model, const struct command_record *record,
@@ -339,8 +320,8 @@ bool model_record(struct model *model, const struct command_record *record,
         model_request_find(model, &caller, COMMAND_RECORD, record->request_id, &first);
     enum model_verdict verdict = VERDICT_DONE;
     if (seen != SEEN_NO) {
-        bool same = model_text_is(&first->payload, buffer_bytes(&payload));
-        verdict = repeated_record(model, reply, seen, same, first);
+        const struct model_again again = {seen, first, buffer_bytes(&payload), record_answers};
+        verdict = model_request_again(model, reply, &again);
     }
     if (verdict == VERDICT_DONE) {
         struct model_refusals refusals = {0};

@@ -274,32 +274,12 @@ static bool create_new(struct model *model, const struct model_caller *caller,
     return created_event(model, create, job);
 }
 
-/* What a request id that was met before must be answered. Returns VERDICT_DONE when this is not a
- * repetition after all. */
-static enum model_verdict repeated_create(struct model *model, const struct effect *reply,
-                                          enum model_seen seen, bool same,
-                                          const struct model_request *first)
+/* The job that a reply names, if it is one to a create. */
+static bool create_answers(const struct effect *reply, const struct model_request *first)
 {
     struct reply_create answer = {0};
-    if (same && reply->code == STATUS_OK && model->seen.count == 0) {
-        reply_create_read(reply->body, &answer);
-        if (answer.job_id == first->answer) {
-            model->met[MET_REPEATED]++;
-            return VERDICT_REFUSED;
-        }
-    }
-    if (!same && reply->reason == REASON_REQUEST_ID_REUSED) {
-        struct model_refusals reused = {.must = UINT64_C(1) << REASON_REQUEST_ID_REUSED};
-        return model_refusal(model, reply, &reused);
-    }
-    if (seen == SEEN_YES) {
-        model_complain(model,
-                       "a request id came again with %s payload: not answered with job %" PRIu64
-                       " of its first time",
-                       same ? "the same" : "another", first->answer);
-        return VERDICT_WRONG;
-    }
-    return VERDICT_DONE;
+    reply_create_read(reply->body, &answer);
+    return answer.job_id == first->answer;
 }
 
 bool model_create(struct model *model, const struct command_create *create,
@@ -314,8 +294,8 @@ bool model_create(struct model *model, const struct command_create *create,
         model_request_find(model, &caller, COMMAND_CREATE, create->request_id, &first);
     enum model_verdict verdict = VERDICT_DONE;
     if (seen != SEEN_NO) {
-        bool same = model_text_is(&first->payload, buffer_bytes(&payload));
-        verdict = repeated_create(model, reply, seen, same, first);
+        const struct model_again again = {seen, first, buffer_bytes(&payload), create_answers};
+        verdict = model_request_again(model, reply, &again);
     }
     if (verdict == VERDICT_DONE) {
         struct model_refusals refusals = {0};

@@ -1,6 +1,8 @@
 /* The model's request ids. */
 #include "tests/sim/model_state.h"
 
+#include <inttypes.h>
+
 #include "proto/status.h"
 
 enum model_seen model_request_find(struct model *model, const struct model_caller *caller,
@@ -83,4 +85,27 @@ void model_request_add(struct model *model, const struct model_caller *caller,
     r->accept_ms = model->wall;
     r->service = model->service;
     model->remembered++;
+}
+
+enum model_verdict model_request_again(struct model *model, const struct effect *reply,
+                                       const struct model_again *again)
+{
+    bool same = model_text_is(&again->first->payload, again->payload);
+    if (same && reply->code == STATUS_OK && model->seen.count == 0 &&
+        again->answers(reply, again->first)) {
+        model->met[MET_REPEATED]++;
+        return VERDICT_REFUSED;
+    }
+    if (!same && reply->reason == REASON_REQUEST_ID_REUSED) {
+        struct model_refusals reused = {.must = UINT64_C(1) << REASON_REQUEST_ID_REUSED};
+        return model_refusal(model, reply, &reused);
+    }
+    if (again->seen == SEEN_YES) {
+        model_complain(model,
+                       "a request id came again with %s payload: not answered with %" PRIu64
+                       " of its first time",
+                       same ? "the same" : "another", again->first->answer);
+        return VERDICT_WRONG;
+    }
+    return VERDICT_DONE;
 }

@@ -253,6 +253,17 @@ void model_request_room(struct model *model, const struct model_caller *caller,
 void model_request_add(struct model *model, const struct model_caller *caller,
                        enum command_kind method, const uint8_t *id, const struct buffer *payload,
                        uint64_t answer);
+/* A command whose request id was met before. */
+struct model_again {
+    enum model_seen seen;
+    const struct model_request *first;
+    struct bytes payload; /* of this time */
+    /* Whether a reply with status OK is the first one's again. */
+    bool (*answers)(const struct effect *reply, const struct model_request *first);
+};
+/* What it must be answered. VERDICT_DONE: it is to be judged as a new one after all. */
+enum model_verdict model_request_again(struct model *model, const struct effect *reply,
+                                       const struct model_again *again);
 /* What is too old, or had to go, may be forgotten. */
 void model_request_age(struct model *model);
 

@@ -13,6 +13,7 @@
 #include "activity/v1/activity_service.pb-c.h"
 #include "proto/batch.h"
 #include "proto/varint.h"
+#include "tests/unit/proto/chance.h"
 
 typedef Activity__V1__BatchUpdateActivitiesRequest Request;
 typedef Activity__V1__BatchUpdateActivitiesResponse Response;
@@ -20,37 +21,6 @@ typedef Activity__V1__BatchUpdateActivitiesResponse Response;
 enum { MESSAGE_ROOM = 1 << 16, JUDGED_UPDATES_MAX = 3000 };
 
 static struct batch_scratch scratch;
-static uint64_t seed = 0x2545f4914f6cdd1d;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static size_t below(size_t bound)
-{
-    return (size_t)(next_random() % bound);
-}
-
-/* N in the environment multiplies the rounds. */
-static size_t rounds(size_t count)
-{
-    const char *times = getenv("N");
-    return count * (times == NULL ? 1 : (size_t)strtoul(times, NULL, 10));
-}
-
-/* A copy on the heap of exactly these bytes, so that a sanitizer sees a read outside. The caller
- * frees it. */
-static struct view copy_of(const uint8_t *bytes, size_t length)
-{
-    uint8_t *copy = malloc(length + (length == 0));
-    assert_non_null(copy);
-    memcpy(copy, bytes, length);
-    return (struct view){copy, length};
-}
 
 /* --- The judge --- */
 
@@ -757,6 +727,7 @@ static void any_response_reads_as_protobuf_c_reads_it(void **state)
 
 int main(void)
 {
+    seed = 0x2545f4914f6cdd1d;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(canonical_requests_are_protobuf_c_s_and_read_in_place),
         cmocka_unit_test(any_valid_encoding_reads_as_protobuf_c_reads_it),

@@ -11,106 +11,14 @@
 
 #include <cmocka.h>
 
-#include "activity/v1/envelope.pb-c.h"
 #include "proto/frame.h"
 #include "proto/varint.h"
+#include "tests/unit/proto/chance.h"
+#include "tests/unit/proto/envelopes.h"
 
-enum { FRAME_ROOM = 1 << 16, MEMBERS_MAX = 80 };
-
-static uint64_t seed = 0x9e3779b97f4a7c15;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static size_t below(size_t bound)
-{
-    return (size_t)(next_random() % bound);
-}
-
-/* N in the environment multiplies the rounds. */
-static size_t rounds(size_t count)
-{
-    const char *times = getenv("N");
-    return count * (times == NULL ? 1 : (size_t)strtoul(times, NULL, 10));
-}
-
-/* A copy on the heap of exactly these bytes, so that a sanitizer sees a read outside. The caller
- * frees it. */
-static struct view copy_of(const uint8_t *bytes, size_t length)
-{
-    uint8_t *copy = malloc(length + (length == 0));
-    assert_non_null(copy);
-    memcpy(copy, bytes, length);
-    return (struct view){copy, length};
-}
-
-/* --- Messages for protobuf-c, with their lists and texts in one place --- */
-
-struct request {
-    Activity__V1__RequestEnvelope envelope;
-    Activity__V1__OnBehalfOf caller;
-    Activity__V1__Metadata metadata[MEMBERS_MAX];
-    Activity__V1__Metadata *metadata_list[MEMBERS_MAX];
-    char *groups[MEMBERS_MAX];
-};
-
-struct reply {
-    Activity__V1__ReplyEnvelope envelope;
-    Activity__V1__Status status;
-    Activity__V1__Metadata metadata[MEMBERS_MAX];
-    Activity__V1__Metadata *metadata_list[MEMBERS_MAX];
-};
-
-static void init_metadata(Activity__V1__Metadata *metadata, Activity__V1__Metadata **list)
-{
-    for (size_t i = 0; i < MEMBERS_MAX; i++) {
-        activity__v1__metadata__init(&metadata[i]);
-        metadata[i].name = (char *)"n";
-        list[i] = &metadata[i];
-    }
-}
-
-/* A request with a method and nothing else; its lists are ready to be counted up. */
-static void init_request(struct request *request)
-{
-    activity__v1__request_envelope__init(&request->envelope);
-    activity__v1__on_behalf_of__init(&request->caller);
-    init_metadata(request->metadata, request->metadata_list);
-    request->envelope.method = (char *)"activity.v1.HealthService/Check";
-    request->envelope.metadata = request->metadata_list;
-    request->caller.groups = request->groups;
-    for (size_t i = 0; i < MEMBERS_MAX; i++) {
-        request->groups[i] = (char *)"g";
-    }
-}
-
-static void init_reply(struct reply *reply)
-{
-    activity__v1__reply_envelope__init(&reply->envelope);
-    activity__v1__status__init(&reply->status);
-    init_metadata(reply->metadata, reply->metadata_list);
-    reply->envelope.status = &reply->status;
-    reply->status.metadata = reply->metadata_list;
-}
-
-/* `length` letters, terminated. Valid for the rest of the test program. */
 static char *letters(size_t length)
 {
-    static char pool[1 << 20];
-    static size_t used;
-    if (used + length + 1 > sizeof(pool)) {
-        used = 0;
-    }
-    char *text = pool + used;
-    memset(text, 'a' + (int)below(26), length);
-    text[length] = '\0';
-    used += length + 1;
-    return text;
+    return letters_of(length, (char)('a' + below(26)));
 }
 
 static char *random_text(size_t length_max)
