@@ -476,8 +476,8 @@ static int run(struct service *service)
     return status;
 }
 
-/* `activityd journal verify DIR`: DIR is the data directory or the journal's own in it, and need not
- * be the last word. */
+/* `activityd journal verify DIR`: DIR is the data directory or the journal's own in it, and need
+ * not be the last word. */
 static int run_journal_tool(int count, char **arguments)
 {
     static char folder[CONFIG_TEXT_MAX + 16];
