@@ -57,6 +57,8 @@ enum status_code {
     X(DISK_FULL, RESOURCE_EXHAUSTED, "the journal cannot grow")                                    \
     X(REPLY_TOO_LARGE, RESOURCE_EXHAUSTED, "the answer does not fit a reply")                      \
     X(INDEX_NONE, FAILED_PRECONDITION, "this server writes to no index")                           \
+    X(CHANGE_PARKED, ABORTED,                                                                      \
+      "the index refused a change, and somebody has to decide about it")                           \
     X(DRAINING, UNAVAILABLE, "the server is about to stop")                                        \
     X(STARTING, UNAVAILABLE, "the server is not ready yet")                                        \
     X(EXPIRED_IN_QUEUE, DEADLINE_EXCEEDED,                                                         \

@@ -3,6 +3,7 @@
  * One client talks to one service over mutual TLS, through one server at a time of those it was
  * given. Calls come in two shapes: a function per method that waits for the answer, and
  * activity_submit_*() with activity_next() for many calls in flight. There are no callbacks.
+ * What changes can be followed with <activity_feed.h>.
  *
  *     struct activity_options options = ACTIVITY_OPTIONS_INIT;
  *     const char *servers[] = {"tls+tcp://activity.example:7001"};
@@ -480,6 +481,27 @@ int activity_get_result(activity_client *client, uint64_t job_id,
                         const struct activity_call_options *options, activity_result **result,
                         struct activity_error *error);
 
+struct activity_wait_request {
+    uint64_t job_id;
+    uint32_t percent; /* 1 to 100; 0: 100. A job that ends has come as far as it will, and counts */
+    bool children;    /* and all jobs that name it as their parent */
+    uint32_t
+        wait_ms; /* duration of any length; 0: look only. The options' timeout counts beside it */
+};
+
+struct activity_waited {
+    bool reached;              /* false: wait_ms is over before */
+    enum activity_state state; /* of the job itself */
+    uint32_t percent;
+    uint64_t waiting_for_job_id; /* one that is still waited for; 0 when reached */
+};
+
+/* Waits until a job, or it and its children, reach a percent or an end. `waited` may be NULL.
+ * NOT_FOUND UNKNOWN_JOB. */
+int activity_wait(activity_client *client, const struct activity_wait_request *request,
+                  const struct activity_call_options *options, struct activity_waited *waited,
+                  struct activity_error *error);
+
 /* --- Changed documents ---------------------------------------------------------------------- */
 
 struct activity_document_change {
@@ -512,6 +534,34 @@ int activity_record_changes(activity_client *client, const struct activity_recor
                             const struct activity_call_options *options,
                             struct activity_recorded *recorded, struct activity_error *error);
 
+/* How far changes have come on their way to the index. */
+enum activity_stage {
+    ACTIVITY_STAGE_DEFAULT = 0, /* ACKED */
+    ACTIVITY_STAGE_SENT = 1,
+    ACTIVITY_STAGE_ACKED = 2, /* accepted by the index */
+    ACTIVITY_STAGE_SEARCHABLE = 3
+};
+
+struct activity_visible_request {
+    uint64_t ticket; /* of activity_record_changes(), or 0 and */
+    uint64_t job_id; /* all changes recorded with this job */
+    enum activity_stage stage;
+    uint32_t
+        wait_ms; /* duration of any length; 0: look only. The options' timeout counts beside it */
+};
+
+struct activity_visible {
+    bool reached;          /* false: wait_ms is over before */
+    uint64_t open_changes; /* that have not come so far */
+};
+
+/* Waits until recorded changes have come so far. `visible` may be NULL. NOT_FOUND UNKNOWN_TICKET
+ * (also for a job without tickets), ABORTED CHANGE_PARKED (the index refused one),
+ * FAILED_PRECONDITION INDEX_NONE (SEARCHABLE, and the server writes to no index). */
+int activity_wait_visible(activity_client *client, const struct activity_visible_request *request,
+                          const struct activity_call_options *options,
+                          struct activity_visible *visible, struct activity_error *error);
+
 /* --- The server ----------------------------------------------------------------------------- */
 
 struct activity_health {
@@ -536,6 +586,19 @@ struct activity_certificate {
     uint64_t not_after_ms;
 };
 
+/* The change feed, counted since the process started. */
+struct activity_feed_info {
+    uint64_t subscribers; /* connections to the change-feed endpoint */
+    uint64_t parked;      /* long polls that wait */
+    uint64_t frames;      /* messages published, heartbeats included */
+    uint64_t bytes;       /* of them, each counted once */
+    uint64_t events;      /* published */
+    uint64_t progress_frames;
+    uint64_t reads;  /* activity_read_changes() answered */
+    uint64_t fills;  /* of them at once, with events of the past */
+    uint64_t resets; /* of them with a reset */
+};
+
 struct activity_server_info {
     const char *version;
     uint64_t epoch;
@@ -555,6 +618,7 @@ struct activity_server_info {
     uint64_t running_activities; /* of all tenants */
     const char *index;           /* none or elasticsearch */
     const char *principal;       /* whom the server recognised in this client's certificate */
+    struct activity_feed_info feed;
 };
 
 /* Describes the server: activity_result_server_info(). */
@@ -621,7 +685,10 @@ enum activity_method {
     ACTIVITY_METHOD_LIST_USERS = 11,
     ACTIVITY_METHOD_DRAIN = 12,
     ACTIVITY_METHOD_GET_STATE_HASH = 13,
-    ACTIVITY_METHOD_CALL = 14
+    ACTIVITY_METHOD_CALL = 14,
+    ACTIVITY_METHOD_WAIT = 15,
+    ACTIVITY_METHOD_WAIT_VISIBLE = 16,
+    ACTIVITY_METHOD_READ_CHANGES = 17
 };
 
 /* What a result holds: a pointer into it, or NULL if it is the answer of another method (or if
@@ -638,6 +705,8 @@ const struct activity_health *activity_result_health(const activity_result *resu
 const struct activity_server_info *activity_result_server_info(const activity_result *result);
 const struct activity_users *activity_result_users(const activity_result *result);
 const struct activity_state_hash *activity_result_state_hash(const activity_result *result);
+const struct activity_waited *activity_result_waited(const activity_result *result);
+const struct activity_visible *activity_result_visible(const activity_result *result);
 
 /* Of any result: the encoded response message, and the history (epoch) that its server serves. */
 struct activity_bytes activity_result_payload(const activity_result *result);

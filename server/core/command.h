@@ -29,7 +29,8 @@ enum command_kind {
 /* What the policy grants, resolved before the journal: the core never sees a policy. */
 enum caller_rights {
     RIGHT_UPDATE_ANY = 1, /* may change every job of the tenant */
-    RIGHT_ADMIN = 2       /* sees and may change everything of the tenant */
+    RIGHT_ADMIN = 2,      /* sees and may change everything of the tenant */
+    RIGHT_FEED = 4 /* may subscribe to all tenants' events; in queries only, never in commands */
 };
 
 struct command_caller {

@@ -222,6 +222,68 @@ bool core_present_user_next(const struct core *core, const struct core_viewer *v
 /* Whether a beat of this user should go into the next tick: none journaled within 30 s. */
 bool core_beat_due(const struct core *core, const struct core_viewer *viewer);
 
+/* ---- Waiting: looks that are short when they are repeated ---- */
+
+enum core_wait_outcome {
+    CORE_WAIT_UNKNOWN = 0, /* there is no such job or ticket, or it is not the caller's to see */
+    CORE_WAIT_PENDING = 1,
+    CORE_WAIT_REACHED = 2,
+    CORE_WAIT_PARKED = 3 /* tickets: a change was refused by the index and waits for an admin */
+};
+
+/* A job, and with `children` all that name it as their parent, are known and visible, until each
+ * has ended or reached the percent. The second part is zero at first and belongs to the core: where
+ * the look stands. A job that is done stays done, so a repeated look goes on from there; the caller
+ * is asked for their rights only about jobs that were not seen before. */
+struct core_wait_activity {
+    uint64_t job_id;
+    uint8_t percent; /* 1 to 100 */
+    bool children;
+    /* The core's own. */
+    bool seen;         /* the job itself is visible */
+    uint64_t pending;  /* the job that is waited for, 0 = to be found */
+    uint64_t after;    /* children up to this creation order are done */
+    uint8_t own_state; /* of the job itself, at the last look: enum activity_state */
+    uint8_t own_percent;
+};
+enum core_wait_outcome core_wait_activity(const struct core *core,
+                                          const struct command_caller *caller,
+                                          struct core_wait_activity *wait);
+
+enum core_visible_stage { VISIBLE_SENT = 1, VISIBLE_ACKED = 2, VISIBLE_SEARCHABLE = 3 };
+/* A ticket, or all kept tickets of a job, until none of their changes waits any more. While nothing
+ * is written to an index SENT and ACKED are the same. Of a job those tickets count that are the
+ * caller's own, or all when the caller may see the job or is admin; without any: UNKNOWN. */
+struct core_wait_visible {
+    uint64_t ticket; /* or 0 and */
+    uint64_t job_id;
+    enum core_visible_stage stage;
+    /* The core's own. */
+    bool seen;
+    uint64_t pending; /* the ticket that is waited for, 0 = to be found */
+    uint64_t open;    /* of that ticket, at the last look */
+};
+enum core_wait_outcome core_wait_visible(const struct core *core,
+                                         const struct command_caller *caller,
+                                         struct core_wait_visible *wait);
+
+/* ---- Progress: which running activities have changed. No state, no effect, in no digest. ---- */
+
+struct core_progress {
+    uint64_t job_id;
+    uint8_t percent;
+    struct bytes tenant;
+    bool has_text; /* the status text has changed, too */
+    struct bytes status_text;
+    uint8_t text[LIMIT_TENANT_LENGTH + LIMIT_STATUS_TEXT_LENGTH];
+};
+/* Takes the next running activity whose percent or status text has changed since it was taken last,
+ * in a round over the slots that goes on where the last call ended, so that none starves. At most
+ * `*slots` slots are looked at, which is lowered by as many. False: none was found. */
+bool core_progress_next(struct core *core, uint32_t *slots, struct core_progress *progress);
+/* Has the next `slots` slots of another round taken again although nothing has changed. */
+void core_progress_remind(struct core *core, uint32_t slots);
+
 /* A kept event by its sequence: kind and encoded body (copied to `to`, EVENT_BYTES_MAX). False: not
  * in the window. */
 bool core_event_read(const struct core *core, uint64_t sequence, uint8_t *kind, uint8_t *to,

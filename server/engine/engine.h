@@ -10,6 +10,7 @@
 #include "server/core/core.h"
 #include "server/engine/inbox.h"
 #include "server/journal/journal.h"
+#include "server/wire/answer.h"
 
 /* Time and randomness, so that a simulator can take their place. */
 struct engine_clock {
@@ -26,9 +27,15 @@ struct engine_outlets {
     /* A reply frame (a whole encoded ReplyEnvelope), durable. Called on the engine's outbox thread,
      * where it may be encrypted and sent. The bytes are valid during the call. */
     void (*reply)(void *context, uint64_t token, struct bytes frame);
-    /* The events of one applied entry, in order, as effects (struct effect of type EFFECT_EVENT).
-     * Outbox thread. */
+    /* The events of one applied entry, in order, as effects (struct effect of type EFFECT_EVENT),
+     * before its replies: who has an answer finds its events in the feed. Outbox thread. At the
+     * start those that the window still holds are told by engine_start itself, before it returns;
+     * NULL: nobody wants events. */
     void (*events)(void *context, struct bytes effects);
+    /* Latest progress, as the fields of a ProgressFrame from time_ms on (wire/progress.h), at most
+     * LIMIT_FEED_FRAME_BYTES each LIMIT_PROGRESS_PERIOD_MS, while it is wanted. Outbox thread.
+     * NULL: nobody wants it. */
+    void (*progress)(void *context, struct bytes fields);
     /* The process must end: exit_status 74 after a failed write or sync, 70 after DIVERGED or
      * damage, with one sentence. */
     void (*fatal)(void *context, int exit_status, const char *text);
@@ -39,7 +46,11 @@ struct engine_facts {
     const char *version;
     uint64_t start_ms;
     const char *durability;
-    const char *index; /* "none" */
+    const char *index;    /* "none" */
+    const char *feed_url; /* empty: none */
+    /* Fills how the feed stands; NULL: there is none. Engine's thread. */
+    void (*feed)(void *context, struct answer_feed *feed);
+    void *feed_context;
     struct {
         const char *name;
         const char *subject;
@@ -73,8 +84,12 @@ __attribute__((warn_unused_result)) int engine_start(const struct engine_options
 
 struct inbox *engine_inbox(struct engine *engine);
 
+/* Whether somebody listens to progress: nothing is collected otherwise. Any thread. */
+void engine_want_progress(struct engine *engine, bool wanted);
+
 /* Refuses new commands from now on (inbox_push answers 2), lets queries through, commits and
- * answers what is under way. Returns at once. Any thread. */
+ * answers what is under way; who waits for something is answered that it has not happened. Returns
+ * at once. Any thread. */
 void engine_drain(struct engine *engine);
 
 /* Waits until drained and the replies are handed over, writes a snapshot from the live core
@@ -94,6 +109,7 @@ struct engine_status {
     uint64_t entries;
     uint64_t queries;
     uint64_t snapshots;
+    uint64_t waits; /* long polls that wait now */
 };
 void engine_status(const struct engine *engine, struct engine_status *status);
 

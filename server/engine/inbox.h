@@ -4,6 +4,8 @@
 #ifndef ACTIVITYD_SERVER_ENGINE_INBOX_H
 #define ACTIVITYD_SERVER_ENGINE_INBOX_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +24,12 @@ struct inbox_item {
     uint64_t deadline_ms; /* CLOCK_BOOTTIME; past it the request is answered EXPIRED_IN_QUEUE and
                              not executed */
     struct bytes body;
+    /* Of a long poll (WaitActivity, WaitVisible); zero for everything else. */
+    uint64_t wait_until_ms; /* CLOCK_BOOTTIME: answered by then in any case; 0: answered at once */
+    bool crowded; /* there was no place to wait: an answer that nothing has happened says to come
+                     back later */
+    const atomic_bool *gone; /* becomes true when nobody can be answered any more; valid until the
+                                answer. NULL: never */
 };
 
 /* Puts one item in. Returns 0; 1 when there is no place or no room (answer INBOX_FULL); 2 when the

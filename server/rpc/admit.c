@@ -228,7 +228,7 @@ static int decode_and_push(struct admission *on, uint64_t token)
     if (scratch == NULL) {
         return refuse(on, REASON_INBOX_FULL, NULL, NULL, RETRY_INBOX_MS);
     }
-    struct bytes body;
+    struct request_body body;
     struct request_error *error = &on->request_error;
     int outcome = 0;
     if (request_decode(scratch, on->call->method, &on->caller, on->frame.payload, &body, error) !=
@@ -238,7 +238,7 @@ static int decode_and_push(struct admission *on, uint64_t token)
         outcome = refuse(on, error->reason, error->field[0] != '\0' ? error->field : NULL,
                          on->text[0] != '\0' ? on->text : NULL, 0);
     } else {
-        outcome = push(on, token, body);
+        outcome = push(on, token, body.bytes);
     }
     give_scratch(on->admit, scratch);
     return outcome;

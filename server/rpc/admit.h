@@ -11,6 +11,7 @@
 
 #include "proto/view.h"
 #include "server/engine/inbox.h"
+#include "server/feed/reader.h"
 #include "server/rpc/policy.h"
 #include "server/wire/method.h"
 #include "server/wire/reply.h"
@@ -21,7 +22,10 @@ enum admit_health { ADMIT_SERVING = 0, ADMIT_DRAINING = 1, ADMIT_DISK_FULL = 2 }
  * receiving threads and must not block. */
 struct admit_options {
     struct inbox *inbox;
-    uint64_t epoch; /* for replies */
+    struct feed_reader *reader;   /* answers ReadChanges */
+    uint32_t waits_max;           /* long polls that may wait at a time: half of the slots */
+    uint32_t waits_per_principal; /* of one principal: 64 */
+    uint64_t epoch;               /* for replies */
     uint64_t slow_call_ms;
     void *context;
     uint64_t (*boot_ms)(void *context); /* CLOCK_BOOTTIME: what deadlines are compared with */
@@ -39,11 +43,14 @@ void admit_free(struct admit *admit); /* accepts NULL */
 struct admit_peer {
     struct view principal;
     const struct policy_rule *rule;
-    const char *address; /* for diagnostics */
+    const char *address;     /* for diagnostics */
+    const atomic_bool *gone; /* true once the connection is closed */
+    _Atomic uint32_t *waits; /* long polls of this principal that wait now */
 };
 
-/* What is kept of a request until it is answered: for diagnostics only. */
+/* What is kept of a request until it is answered: for diagnostics, and the place of a long poll. */
 struct admit_call {
+    bool waits;                  /* holds a place to wait */
     const struct method *method; /* NULL: it was not known */
     uint64_t received_ms;        /* CLOCK_BOOTTIME */
     char traceparent[56];        /* W3C Trace Context, empty if none */
@@ -59,7 +66,9 @@ __attribute__((warn_unused_result)) size_t admit_request(struct admit *admit,
                                                          uint64_t token, struct view frame,
                                                          struct admit_call *call, uint8_t *reply);
 
-/* Says that a call was slow, if it was. Any thread. */
+/* Gives back what the call holds, and says that it was slow, if it was (the time of a long poll's
+ * waiting is none). Exactly once for each request that admit_request gave to somebody. Any thread.
+ */
 void admit_answered(struct admit *admit, const struct admit_peer *peer,
                     const struct admit_call *call);
 

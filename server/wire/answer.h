@@ -5,6 +5,7 @@
 
 #include "server/core/core.h"
 #include "server/wire/query.h"
+#include "server/wire/reply.h"
 
 #define ANSWER_CERTIFICATES_MAX 4
 
@@ -14,6 +15,21 @@ struct answer_certificate {
     uint64_t not_after_ms;
 };
 
+/* How the feed stands: FeedInfo, and what can be read. */
+struct answer_feed {
+    uint64_t head_sequence;
+    uint64_t oldest_sequence;
+    uint64_t subscribers;
+    uint64_t parked;
+    uint64_t frames;
+    uint64_t bytes;
+    uint64_t events;
+    uint64_t progress_frames;
+    uint64_t reads;
+    uint64_t fills;
+    uint64_t resets;
+};
+
 /* What GetServerInfo says beside the core's own state. Borrowed. */
 struct answer_facts {
     uint64_t epoch; /* of the journal: every reply carries it */
@@ -21,6 +37,9 @@ struct answer_facts {
     uint64_t start_ms;
     const char *durability;
     const char *index;
+    const char *feed_url;
+    void (*feed)(void *context, struct answer_feed *feed); /* NULL: there is none */
+    void *feed_context;
     size_t certificate_count;
     struct answer_certificate certificates[ANSWER_CERTIFICATES_MAX];
 };
@@ -37,6 +56,26 @@ struct answer {
  * LIMIT_REPLY_BYTES. */
 void query_answer(const struct core *core, struct bytes query, const struct answer_facts *facts,
                   uint8_t *to, struct answer *answer);
+
+/* WaitActivity and WaitVisible. Looks whether it has happened; if so, or if it never will, writes
+ * the answer to `to` (ANSWER_WAIT_MAX) and returns its length. Returns 0 when it has not happened
+ * yet: then answer_wait_over says so, and *wait keeps where the look stands, so that the next one
+ * is short. */
+#define ANSWER_WAIT_MAX REPLY_REFUSAL_MAX
+struct answer_wait {
+    enum method_id method;
+    union {
+        struct core_wait_activity activity;
+        struct core_wait_visible visible;
+    };
+};
+/* From the query, zero places to stand at; the caller is decoded again at each look. */
+void answer_wait_init(const struct query *query, struct answer_wait *wait);
+size_t answer_wait_look(const struct core *core, const struct command_caller *caller,
+                        uint64_t epoch, struct answer_wait *wait, uint8_t *to);
+/* That it has not happened. retry_after_ms: 0, or when to come back although the status is OK. */
+size_t answer_wait_over(const struct core *core, uint64_t epoch, const struct answer_wait *wait,
+                        uint32_t retry_after_ms, uint8_t *to);
 
 /* The answer to GetStateHash. `to` has room for ANSWER_STATE_HASH_MAX; returns the length. */
 #define ANSWER_STATE_HASH_MAX 128

@@ -24,6 +24,7 @@
 struct request_scratch {
     struct command command;
     struct query query;
+    uint32_t wait_ms; /* of a long poll */
     struct arena json;
     struct batch_scratch batch;
     uint8_t list[DECODING_LIST_BYTES];

@@ -23,12 +23,15 @@ static const struct method rows[METHOD_COUNT] = {
     ROW(GET_SERVER_INFO, ADMIN, "GetServerInfo", "health", QUERY, ANY_RULE),
     ROW(LIST_PRESENT_USERS, ADMIN, "ListPresentUsers", "admin", QUERY, ADMIN),
     ROW(DRAIN, ADMIN, "Drain", "admin", LOCAL, ADMIN_ALL),
+    ROW(WAIT_ACTIVITY, ACTIVITY, "WaitActivity", "read", QUERY, METHOD),
+    ROW(READ_CHANGES, CHANGE, "ReadChanges", "read", FEED, METHOD),
+    ROW(WAIT_VISIBLE, CHANGE, "WaitVisible", "read", QUERY, METHOD),
     ROW(GET_STATE_HASH, ADMIN, "GetStateHash", "admin", QUERY, ADMIN_ALL),
 };
 
 const struct method *method_find(struct view name)
 {
-    /* Thirteen comparisons that nearly all end at the length: no hash is faster. */
+    /* Sixteen comparisons that nearly all end at the length: no hash is faster. */
     for (int id = METHOD_NONE + 1; id < METHOD_COUNT; id++) {
         if (view_equal(name, view_of(rows[id].name))) {
             return &rows[id];

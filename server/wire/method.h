@@ -24,12 +24,16 @@ enum method_id {
     METHOD_LIST_PRESENT_USERS,
     METHOD_DRAIN,
     METHOD_GET_STATE_HASH,
+    METHOD_WAIT_ACTIVITY,
+    METHOD_READ_CHANGES,
+    METHOD_WAIT_VISIBLE,
     METHOD_COUNT
 };
 
 enum method_route {
     ROUTE_COMMAND, /* changes state: through the journal */
     ROUTE_QUERY,   /* answered by the engine from applied state */
+    ROUTE_FEED,    /* answered by the feed from its ring of events */
     ROUTE_LOCAL    /* answered at admission: Check, Drain */
 };
 

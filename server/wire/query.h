@@ -30,6 +30,32 @@ struct query_users {
     uint64_t position;
 };
 
+/* WaitActivity and WaitVisible: what is waited for; how long stands beside the query. */
+struct query_wait {
+    uint64_t job_id; /* WaitVisible: 0 = the ticket */
+    uint64_t ticket;
+    uint8_t percent; /* 1 to 100 */
+    bool children;
+    uint8_t stage; /* enum core_visible_stage */
+};
+
+/* ReadChanges, for feed/reader.h. */
+struct query_read {
+    bool from_now; /* no cursor was given */
+    uint64_t epoch;
+    uint64_t after;
+    uint32_t kinds; /* bit 1 << enum event_kind; 0 = all */
+    uint32_t model_count;
+    struct bytes models[LIMIT_READ_MODELS];
+    uint32_t document_id_count;
+    struct bytes document_ids[LIMIT_READ_DOCUMENT_IDS];
+    uint32_t job_id_count;
+    uint64_t job_ids[LIMIT_READ_JOB_IDS];
+    uint32_t page_size; /* 1 to LIMIT_PAGE_SIZE */
+    bool all_tenants;
+    uint64_t subscription; /* 0 = none */
+};
+
 struct query {
     enum method_id method;
     struct command_caller caller;
@@ -37,11 +63,13 @@ struct query {
         struct query_find find;
         uint64_t job_id;
         struct query_users users;
+        struct query_wait wait;
+        struct query_read read;
     };
 };
 
 /* At most so long: every filter used up. */
-#define QUERY_BYTES_MAX (16u * 1024u)
+#define QUERY_BYTES_MAX (32u * 1024u)
 
 void query_encode(const struct query *query, struct writer *to);
 /* The bytes come from query_encode in the same process: anything else is a bug and aborts. */

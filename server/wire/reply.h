@@ -33,6 +33,10 @@ size_t reply_from_effect(const struct reply_facts *facts, const struct effect *e
  */
 size_t reply_ok(uint64_t epoch, struct bytes response, uint8_t *to, size_t room);
 
+/* The same with advice when to ask again, although all is well. */
+size_t reply_ok_later(uint64_t epoch, struct bytes response, uint32_t retry_after_ms, uint8_t *to,
+                      size_t room);
+
 /* The head of a reply with status OK, for a payload of `length` bytes that stands at `payload`
  * already: written so that it ends there. Returns the frame's first byte, at most REPLY_HEAD_MAX
  * before the payload. */

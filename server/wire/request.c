@@ -33,6 +33,9 @@ static int (*const decoders[METHOD_COUNT])(struct decoding *) = {
     [METHOD_LIST_PRESENT_USERS] = decode_list_present_users,
     [METHOD_DRAIN] = decode_empty,
     [METHOD_GET_STATE_HASH] = decode_empty,
+    [METHOD_WAIT_ACTIVITY] = decode_empty,
+    [METHOD_READ_CHANGES] = decode_empty,
+    [METHOD_WAIT_VISIBLE] = decode_empty,
 };
 
 struct request_scratch *request_scratch_new(void)
@@ -163,25 +166,27 @@ static struct bytes checked_service(struct view payload)
 }
 
 int request_decode(struct request_scratch *scratch, const struct method *method,
-                   const struct command_caller *caller, struct view payload, struct bytes *body,
-                   struct request_error *error)
+                   const struct command_caller *caller, struct view payload,
+                   struct request_body *body, struct request_error *error)
 {
     struct decoding decoding = {scratch, caller, payload, error};
+    scratch->wait_ms = 0;
     if (decoders[method->id](&decoding) != 0) {
         return 1;
     }
+    *body = (struct request_body){.wait_ms = scratch->wait_ms};
     struct writer writer = writer_of(scratch->body, sizeof scratch->body);
     if (method->route == ROUTE_COMMAND) {
         command_encode(&scratch->command, &writer);
-    } else if (method->route == ROUTE_QUERY) {
+    } else if (method->route != ROUTE_LOCAL) {
         scratch->query.method = method->id;
         scratch->query.caller = *caller;
         query_encode(&scratch->query, &writer);
     } else {
-        *body = method->id == METHOD_CHECK ? checked_service(payload) : (struct bytes){NULL, 0};
+        body->bytes = method->id == METHOD_CHECK ? checked_service(payload) : (struct bytes){NULL, 0};
         return 0;
     }
     CHECK(!writer.failed); /* the assertions above */
-    *body = bytes_of(scratch->body, (size_t)(writer.at - scratch->body));
+    body->bytes = bytes_of(scratch->body, (size_t)(writer.at - scratch->body));
     return 0;
 }

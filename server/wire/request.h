@@ -25,14 +25,21 @@ struct request_scratch;
 struct request_scratch *request_scratch_new(void); /* NULL: out of memory */
 void request_scratch_free(struct request_scratch *scratch);
 
-/* Decodes and validates. On 0 *body views the encoded command (ROUTE_COMMAND) or query
- * (ROUTE_QUERY) inside the scratch, valid until the next call with it; for ROUTE_LOCAL it is empty,
- * but for Check it views the name of the service in the payload. Returns 1 with *error filled.
- * Never more memory than the scratch has. */
-__attribute__((warn_unused_result)) int request_decode(struct request_scratch *scratch,
-                                                       const struct method *method,
-                                                       const struct command_caller *caller,
-                                                       struct view payload, struct bytes *body,
-                                                       struct request_error *error);
+/* What became of a payload. */
+struct request_body {
+    /* The encoded command (ROUTE_COMMAND) or query (ROUTE_QUERY, ROUTE_FEED) inside the scratch,
+     * valid until the next call with it; for ROUTE_LOCAL it is empty, but for Check it views the
+     * name of the service in the payload. */
+    struct bytes bytes;
+    uint32_t wait_ms; /* of a long poll: how long the caller would wait, 0 for not at all */
+    bool all_tenants; /* ReadChanges: needs the permission "feed" */
+};
+
+/* Decodes and validates. Returns 0 with *body, or 1 with *error filled. Never more memory than the
+ * scratch has. */
+__attribute__((warn_unused_result)) int
+request_decode(struct request_scratch *scratch, const struct method *method,
+               const struct command_caller *caller, struct view payload, struct request_body *body,
+               struct request_error *error);
 
 #endif

@@ -80,13 +80,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct method *method = method_row((enum method_id)(1 + data[0] % (METHOD_COUNT - 1)));
     struct command_caller caller = caller_of_all();
     struct view payload = {data + 1, size - 1};
-    struct bytes body = {NULL, 0};
+    struct request_body body = {.bytes = {NULL, 0}};
     struct request_error error = {.reason = REASON_NONE};
     if (request_decode(scratch, method, &caller, payload, &body, &error) != 0) {
         expect_error(&error);
         return 0;
     }
-    expect_body(method, body);
+    expect_body(method, body.bytes);
     ProtobufCMessage *message =
         protobuf_c_message_unpack(types[method->id], NULL, payload.length, payload.bytes);
     expect(message != NULL);

@@ -110,7 +110,7 @@ static inline uint64_t call_push(struct calls *calls, struct engine *engine, enu
     (void)protobuf_c_message_pack(request, payload);
     struct command_caller caller = call_caller(user, 0);
     const struct method *row = method_row(method);
-    struct bytes body;
+    struct request_body body;
     struct request_error error;
     int decoded =
         request_decode(calls->scratch, row, &caller, (struct view){payload, size}, &body, &error);
@@ -121,8 +121,10 @@ static inline uint64_t call_push(struct calls *calls, struct engine *engine, enu
     struct call_reply *reply = &calls->replies[token % CALL_TOKENS];
     free(reply->bytes);
     *reply = (struct call_reply){NULL, 0, 0};
-    struct inbox_item item = {row->route == ROUTE_COMMAND ? INBOX_COMMAND : INBOX_QUERY, token,
-                              calls->now_ms + 30000, body};
+    struct inbox_item item = {.kind = row->route == ROUTE_COMMAND ? INBOX_COMMAND : INBOX_QUERY,
+                              .token = token,
+                              .deadline_ms = calls->now_ms + 30000,
+                              .body = body.bytes};
     *outcome = inbox_push(engine_inbox(engine), &item);
     free(payload);
     return token;

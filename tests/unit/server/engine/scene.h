@@ -97,8 +97,8 @@ static inline void scene_init(struct scene *scene)
     scene->options.outbox_bytes = MIB(16);
     scene->options.snapshot_bytes = MIB(1024);
     scene->options.clock = (struct engine_clock){scene, scene_boot, scene_wall, scene_random_bytes};
-    scene->options.outlets =
-        (struct engine_outlets){&scene->calls, calls_on_reply, calls_on_events, calls_on_fatal};
+    scene->options.outlets = (struct engine_outlets){&scene->calls, calls_on_reply, calls_on_events,
+                                                     NULL, calls_on_fatal};
     scene->options.facts = &scene->facts;
     scene_open(scene);
 }

@@ -61,7 +61,7 @@ static struct engine_options options_of_test(void)
                                      .outbox_bytes = MIB(8),
                                      .snapshot_bytes = MIB(1),
                                      .clock = engine_clock_system,
-                                     .outlets = {NULL, on_reply, NULL, on_fatal},
+                                     .outlets = {.reply = on_reply, .fatal = on_fatal},
                                      .facts = &facts};
     core_limits_standard(&options.limits);
     options.limits.activities_max = 65536;
@@ -140,12 +140,14 @@ static void push(struct request_scratch *scratch, uint64_t token, enum method_id
     (void)protobuf_c_message_pack(request, payload);
     struct command_caller caller = call_caller("alice", 0);
     const struct method *row = method_row(method);
-    struct bytes body;
+    struct request_body body;
     struct request_error error;
     assert_int_equal(
         request_decode(scratch, row, &caller, (struct view){payload, size}, &body, &error), 0);
-    struct inbox_item item = {row->route == ROUTE_COMMAND ? INBOX_COMMAND : INBOX_QUERY, token,
-                              UINT64_MAX, body};
+    struct inbox_item item = {.kind = row->route == ROUTE_COMMAND ? INBOX_COMMAND : INBOX_QUERY,
+                              .token = token,
+                              .deadline_ms = UINT64_MAX,
+                              .body = body.bytes};
     assert_int_equal(inbox_push(engine_inbox(engine), &item), 0);
 }
 
@@ -393,7 +395,8 @@ static void stopped_engine_refuses(void **state)
     engine_drain(engine);
     assert_int_equal(engine_health(engine), ENGINE_DRAINING);
     static const uint8_t nothing[1];
-    struct inbox_item item = {INBOX_COMMAND, 1, UINT64_MAX, bytes_of(nothing, 1)};
+    struct inbox_item item = {
+        .kind = INBOX_COMMAND, .token = 1, .deadline_ms = UINT64_MAX, .body = bytes_of(nothing, 1)};
     assert_int_equal(inbox_push(engine_inbox(engine), &item), 2);
     Activity__V1__GetServerInfoRequest request = ACTIVITY__V1__GET_SERVER_INFO_REQUEST__INIT;
     call_free(ask(scratch, ASKER, METHOD_GET_SERVER_INFO, &request.base,

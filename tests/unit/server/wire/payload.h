@@ -90,6 +90,7 @@ static inline struct command_caller test_caller(void)
 struct decoded {
     int outcome;
     struct bytes body;
+    uint32_t wait_ms;
     struct request_error error;
     struct command command;
     struct query query;
@@ -101,16 +102,18 @@ static inline void decode_as(struct request_scratch *scratch, enum method_id met
     struct command_caller caller = test_caller();
     const struct method *row = method_row(method);
     memset(&decoded->error, 0, sizeof decoded->error);
-    decoded->outcome =
-        request_decode(scratch, row, &caller, payload, &decoded->body, &decoded->error);
+    struct request_body body = {.bytes = {NULL, 0}};
+    decoded->outcome = request_decode(scratch, row, &caller, payload, &body, &decoded->error);
     if (decoded->outcome != 0) {
         return;
     }
+    decoded->body = body.bytes;
+    decoded->wait_ms = body.wait_ms;
     if (row->route == ROUTE_COMMAND) {
         struct reader reader = reader_of(decoded->body);
         assert_true(command_decode(&reader, &decoded->command));
         assert_ptr_equal(reader.at, reader.end);
-    } else if (row->route == ROUTE_QUERY) {
+    } else if (row->route != ROUTE_LOCAL) {
         query_decode(decoded->body, &decoded->query);
         assert_int_equal(query_method(decoded->body), method);
     }

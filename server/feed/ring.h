@@ -1,0 +1,65 @@
+/* The ring of recent events, as they are sent: encoded once (wire/event.h), read by the publisher
+ * and by the readers, each at its own pace. Bounded in bytes; the oldest leave for the newest, and
+ * after the time for which events are kept. One writer, any number of readers. */
+#ifndef ACTIVITYD_SERVER_FEED_RING_H
+#define ACTIVITYD_SERVER_FEED_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/wire/event.h"
+
+struct feed_ring;
+
+struct feed_ring_options {
+    size_t bytes;           /* of the ring: feed_window_bytes */
+    uint64_t keep_ms;       /* feed_keep_ms */
+    uint64_t epoch;         /* of the history */
+    uint64_t head_sequence; /* of the history: the first event appended is the next, or one before
+                               it when the window of an earlier life is told again */
+    uint64_t (*now_ms)(void *context); /* a clock that does not jump */
+    void *context;
+};
+
+/* NULL: out of memory (nothing is touched before it is used). */
+struct feed_ring *feed_ring_new(const struct feed_ring_options *options);
+void feed_ring_free(struct feed_ring *ring); /* accepts NULL */
+size_t feed_ring_memory_bytes(const struct feed_ring_options *options);
+
+/* Appends the events among the effects of applied entries, in order and without holes, and wakes
+ * those who wait. One thread at a time. */
+void feed_ring_append(struct feed_ring *ring, struct bytes effects);
+
+/* Where the ring stands. Any thread. */
+struct feed_ring_state {
+    uint64_t epoch;
+    uint64_t head_sequence;
+    uint64_t oldest_sequence; /* head + 1: it is empty */
+};
+void feed_ring_state(struct feed_ring *ring, struct feed_ring_state *state);
+
+/* Events as they lie in a copy: this head, then `length` bytes of an encoded ChangeEvent; the next
+ * one follows, aligned to 8. */
+struct feed_ring_event {
+    uint64_t sequence;
+    struct event_key key; /* for filters that need not look into the event */
+    uint32_t length;
+    uint32_t zero;
+};
+
+/* Copies whole events after `after` to `to`, as many as there are and fit. Returns the bytes
+ * copied; 0 when there are none or *after has left the ring (compare with feed_ring_state). `size`
+ * is at least FEED_RING_COPY_MIN. Any thread. */
+#define FEED_RING_COPY_MIN (EVENT_WIRE_MAX + sizeof(struct feed_ring_event) + 8)
+size_t feed_ring_copy(struct feed_ring *ring, uint64_t after, uint8_t *to, size_t size);
+
+/* The next event of a copy, NULL at the end; *at begins at 0. */
+const struct feed_ring_event *feed_ring_next(const uint8_t *copy, size_t size, size_t *at);
+
+/* Waits until there is an event after `after`, until_ms has come (of now_ms) or feed_ring_wake was
+ * called since the last return of this waiter (*woken counts, begins at 0). Any thread. */
+void feed_ring_wait(struct feed_ring *ring, uint64_t after, uint64_t until_ms, uint64_t *woken);
+void feed_ring_wake(struct feed_ring *ring);
+
+#endif

@@ -1,0 +1,62 @@
+/* Events as they are sent (ChangeEvent in activity/v1/feed.proto): encoded once when they happen,
+ * and looked into to decide who gets them. Any thread. */
+#ifndef ACTIVITYD_SERVER_WIRE_EVENT_H
+#define ACTIVITYD_SERVER_WIRE_EVENT_H
+
+#include "server/core/effect.h"
+#include "server/wire/query.h"
+
+/* The longest encoded ChangeEvent: the core's form with tags and longer numbers. */
+#define EVENT_WIRE_MAX (EVENT_BYTES_MAX + 512u)
+
+/* What most events can be passed over by, without looking into them. Equal things have equal keys;
+ * different ones may. */
+struct event_key {
+    uint64_t audience; /* one bit each for principal, user and groups */
+    uint32_t tenant;   /* hash */
+    uint32_t subject;  /* hash of the job id, or of the document id */
+    uint32_t model;    /* hash of the model, 0 for activities */
+    uint8_t kind;      /* enum event_kind */
+    uint8_t zero[3];
+};
+
+/* Encodes an event to `to` (EVENT_WIRE_MAX) and makes its key. Returns the length. */
+size_t event_put(const struct event *event, uint8_t *to, struct event_key *key);
+
+/* A ReadChanges made ready for looking at many events: the texts are views into the query. */
+struct event_filter {
+    const struct command_caller *caller;
+    const struct query_read *read;
+    uint64_t audience;
+    uint64_t subjects; /* one bit per hash of the ids asked for */
+    uint32_t tenant;
+};
+void event_filter_init(struct event_filter *filter, const struct command_caller *caller,
+                       const struct query_read *read);
+
+/* Whether the event may pass, by its key alone: no false negatives. */
+bool event_may_pass(const struct event_filter *filter, const struct event_key *key);
+
+/* Whether the caller may see the event and asked for it: by CALLS' rules, the same as
+ * core_activity_next and core_change_next. `encoded` is from event_put. */
+bool event_passes(const struct event_filter *filter, struct bytes encoded);
+
+/* ReadChangesResponse, from its parts. */
+struct event_page {
+    uint64_t epoch;
+    uint64_t cursor;
+    uint64_t oldest_sequence;
+    uint64_t head_sequence;
+    uint8_t reset;           /* 0, or a value of activity.v1.ResetReason */
+    uint32_t retry_after_ms; /* beside an OK, 0 = no advice */
+};
+/* Puts one event into a response that is being written at `to`; returns the byte after it. */
+#define EVENT_PAGE_ITEM_MAX (EVENT_WIRE_MAX + 8u)
+uint8_t *event_page_put(struct bytes encoded, uint8_t *to);
+/* Ends the response whose events stand from `events` to `end` and makes a frame of it in place:
+ * EVENT_PAGE_HEAD_MAX bytes before and EVENT_PAGE_TAIL_MAX behind belong to it. */
+#define EVENT_PAGE_HEAD_MAX (REPLY_HEAD_MAX + 16u)
+#define EVENT_PAGE_TAIL_MAX 512u
+struct bytes event_page_end(const struct event_page *page, uint8_t *events, uint8_t *end);
+
+#endif
