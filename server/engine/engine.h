@@ -27,6 +27,9 @@ struct engine_outlets {
     /* A reply frame (a whole encoded ReplyEnvelope), durable. Called on the engine's outbox thread,
      * where it may be encrypted and sent. The bytes are valid during the call. */
     void (*reply)(void *context, uint64_t token, struct bytes frame);
+    /* The number of the event before the first one that will be told. Once, by engine_start before
+     * any event; NULL: nobody wants events. */
+    void (*history)(void *context, uint64_t sequence);
     /* The events of one applied entry, in order, as effects (struct effect of type EFFECT_EVENT),
      * before its replies: who has an answer finds its events in the feed. Outbox thread. At the
      * start those that the window still holds are told by engine_start itself, before it returns;

@@ -13,11 +13,9 @@
 struct feed_ring;
 
 struct feed_ring_options {
-    size_t bytes;           /* of the ring: feed_window_bytes */
-    uint64_t keep_ms;       /* feed_keep_ms */
-    uint64_t epoch;         /* of the history */
-    uint64_t head_sequence; /* of the history: the first event appended is the next, or one before
-                               it when the window of an earlier life is told again */
+    size_t bytes;     /* of the ring: feed_window_bytes */
+    uint64_t keep_ms; /* feed_keep_ms */
+    uint64_t epoch;   /* of the history */
     uint64_t (*now_ms)(void *context); /* a clock that does not jump */
     void *context;
 };
@@ -26,6 +24,10 @@ struct feed_ring_options {
 struct feed_ring *feed_ring_new(const struct feed_ring_options *options);
 void feed_ring_free(struct feed_ring *ring); /* accepts NULL */
 size_t feed_ring_memory_bytes(const struct feed_ring_options *options);
+
+/* Where the history stands, once the state is restored: the first event appended is the next one.
+ * Called once, before the first append. Until then the head is 0. */
+void feed_ring_begin(struct feed_ring *ring, uint64_t head_sequence);
 
 /* Appends the events among the effects of applied entries, in order and without holes, and wakes
  * those who wait. One thread at a time. */
