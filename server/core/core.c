@@ -77,6 +77,7 @@ void core_info(const struct core *core, struct core_info *info)
             requests_kept_ms(&core->requests, &core->limits, core->time.service_ms),
         .running = core->activities.running,
         .activities = activities_count(&core->activities),
+        .slots = core->activities.hot.high,
         .results = core->results.table.used,
         .tombstones = core->tombstones.table.used,
         .pending_changes = core->pending.changes.used,

@@ -77,6 +77,7 @@ struct core_info {
     uint64_t request_id_kept_ms;
     uint64_t running;
     uint64_t activities;
+    uint64_t slots; /* that activities have ever been in: a round of progress goes over so many */
     uint64_t results;
     uint64_t tombstones;
     uint64_t pending_changes;
