@@ -70,6 +70,12 @@ static inline uint64_t message_number(struct message *message, const struct fiel
     return field->value;
 }
 
+static inline uint64_t message_fixed64(struct message *message, const struct field *field)
+{
+    message->malformed = message->malformed || field->type != FIELD_FIXED64;
+    return field->value;
+}
+
 static inline bool message_bool(struct message *message, const struct field *field)
 {
     return message_number(message, field) != 0;
@@ -117,6 +123,9 @@ int decode_batch_update(struct decoding *decoding);
 int decode_destroy_activity(struct decoding *decoding);
 int decode_record_changes(struct decoding *decoding);
 int decode_list_present_users(struct decoding *decoding);
+int decode_wait_activity(struct decoding *decoding);
+int decode_wait_visible(struct decoding *decoding);
+int decode_read_changes(struct decoding *decoding);
 int decode_empty(struct decoding *decoding); /* GetServerInfo, GetStateHash, Drain */
 int decode_check(struct decoding *decoding);
 

@@ -2,6 +2,20 @@
 
 #include "server/check.h"
 
+/* What the longest caller, and the longest filters beside it, take. */
+#define CALLER_BYTES_MAX                                                                           \
+    (2 + LIMIT_TENANT_LENGTH + 2 + LIMIT_PRINCIPAL_LENGTH + 2 + LIMIT_USER_LENGTH + 2 +            \
+     LIMIT_CALLER_GROUPS * (2 + LIMIT_GROUP_LENGTH))
+_Static_assert(1 + CALLER_BYTES_MAX + 64 + LIMIT_READ_MODELS * (2 + LIMIT_MODEL_LENGTH) +
+                       LIMIT_READ_DOCUMENT_IDS * 2 + LIMIT_READ_DOCUMENTS_BYTES +
+                       LIMIT_READ_JOB_IDS * 8 <=
+                   QUERY_BYTES_MAX,
+               "a ReadChanges with every filter used up fits");
+_Static_assert(1 + CALLER_BYTES_MAX + 64 + LIMIT_FIND_TYPES * (2 + LIMIT_TYPE_LENGTH) +
+                       LIMIT_FIND_JOB_IDS * 8 <=
+                   QUERY_BYTES_MAX,
+               "a FindActivities with every filter used up fits");
+
 static void put_caller(struct writer *to, const struct command_caller *caller)
 {
     writer_text(to, caller->tenant);
@@ -78,6 +92,73 @@ static void get_find(struct reader *from, struct query_find *find)
     filter->after_order = 0;
 }
 
+static void put_wait(struct writer *to, const struct query_wait *wait)
+{
+    writer_u64(to, wait->job_id);
+    writer_u64(to, wait->ticket);
+    writer_u8(to, wait->percent);
+    writer_u8(to, wait->children);
+    writer_u8(to, wait->stage);
+}
+
+static void get_wait(struct reader *from, struct query_wait *wait)
+{
+    wait->job_id = reader_u64(from);
+    wait->ticket = reader_u64(from);
+    wait->percent = reader_u8(from);
+    wait->children = reader_u8(from) != 0;
+    wait->stage = reader_u8(from);
+}
+
+static void put_read(struct writer *to, const struct query_read *read)
+{
+    writer_u8(to, read->from_now);
+    writer_u64(to, read->epoch);
+    writer_u64(to, read->after);
+    writer_u32(to, read->kinds);
+    writer_u32(to, read->model_count);
+    for (size_t i = 0; i < read->model_count; i++) {
+        writer_text(to, read->models[i]);
+    }
+    writer_u32(to, read->document_id_count);
+    for (size_t i = 0; i < read->document_id_count; i++) {
+        writer_text(to, read->document_ids[i]);
+    }
+    writer_u32(to, read->job_id_count);
+    for (size_t i = 0; i < read->job_id_count; i++) {
+        writer_u64(to, read->job_ids[i]);
+    }
+    writer_u32(to, read->page_size);
+    writer_u8(to, read->all_tenants);
+    writer_u64(to, read->subscription);
+}
+
+static void get_read(struct reader *from, struct query_read *read)
+{
+    read->from_now = reader_u8(from) != 0;
+    read->epoch = reader_u64(from);
+    read->after = reader_u64(from);
+    read->kinds = reader_u32(from);
+    read->model_count = reader_u32(from);
+    CHECK(read->model_count <= LIMIT_READ_MODELS);
+    for (size_t i = 0; i < read->model_count; i++) {
+        read->models[i] = reader_text(from);
+    }
+    read->document_id_count = reader_u32(from);
+    CHECK(read->document_id_count <= LIMIT_READ_DOCUMENT_IDS);
+    for (size_t i = 0; i < read->document_id_count; i++) {
+        read->document_ids[i] = reader_text(from);
+    }
+    read->job_id_count = reader_u32(from);
+    CHECK(read->job_id_count <= LIMIT_READ_JOB_IDS);
+    for (size_t i = 0; i < read->job_id_count; i++) {
+        read->job_ids[i] = reader_u64(from);
+    }
+    read->page_size = reader_u32(from);
+    read->all_tenants = reader_u8(from) != 0;
+    read->subscription = reader_u64(from);
+}
+
 void query_encode(const struct query *query, struct writer *to)
 {
     writer_u8(to, (uint8_t)query->method);
@@ -93,6 +174,13 @@ void query_encode(const struct query *query, struct writer *to)
     case METHOD_LIST_PRESENT_USERS:
         writer_u32(to, query->users.page_size);
         writer_u64(to, query->users.position);
+        break;
+    case METHOD_WAIT_ACTIVITY:
+    case METHOD_WAIT_VISIBLE:
+        put_wait(to, &query->wait);
+        break;
+    case METHOD_READ_CHANGES:
+        put_read(to, &query->read);
         break;
     default:
         break;
@@ -115,6 +203,13 @@ void query_decode(struct bytes encoded, struct query *query)
     case METHOD_LIST_PRESENT_USERS:
         query->users.page_size = reader_u32(&from);
         query->users.position = reader_u64(&from);
+        break;
+    case METHOD_WAIT_ACTIVITY:
+    case METHOD_WAIT_VISIBLE:
+        get_wait(&from, &query->wait);
+        break;
+    case METHOD_READ_CHANGES:
+        get_read(&from, &query->read);
         break;
     default:
         break;

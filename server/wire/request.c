@@ -33,9 +33,9 @@ static int (*const decoders[METHOD_COUNT])(struct decoding *) = {
     [METHOD_LIST_PRESENT_USERS] = decode_list_present_users,
     [METHOD_DRAIN] = decode_empty,
     [METHOD_GET_STATE_HASH] = decode_empty,
-    [METHOD_WAIT_ACTIVITY] = decode_empty,
-    [METHOD_READ_CHANGES] = decode_empty,
-    [METHOD_WAIT_VISIBLE] = decode_empty,
+    [METHOD_WAIT_ACTIVITY] = decode_wait_activity,
+    [METHOD_READ_CHANGES] = decode_read_changes,
+    [METHOD_WAIT_VISIBLE] = decode_wait_visible,
 };
 
 struct request_scratch *request_scratch_new(void)
@@ -175,6 +175,7 @@ int request_decode(struct request_scratch *scratch, const struct method *method,
         return 1;
     }
     *body = (struct request_body){.wait_ms = scratch->wait_ms};
+    body->all_tenants = method->id == METHOD_READ_CHANGES && scratch->query.read.all_tenants;
     struct writer writer = writer_of(scratch->body, sizeof scratch->body);
     if (method->route == ROUTE_COMMAND) {
         command_encode(&scratch->command, &writer);
@@ -183,7 +184,8 @@ int request_decode(struct request_scratch *scratch, const struct method *method,
         scratch->query.caller = *caller;
         query_encode(&scratch->query, &writer);
     } else {
-        body->bytes = method->id == METHOD_CHECK ? checked_service(payload) : (struct bytes){NULL, 0};
+        body->bytes =
+            method->id == METHOD_CHECK ? checked_service(payload) : (struct bytes){NULL, 0};
         return 0;
     }
     CHECK(!writer.failed); /* the assertions above */

@@ -79,15 +79,6 @@ static bool read_find(struct view payload, struct find_fields *fields, struct qu
     return !message.malformed;
 }
 
-static int check_count(struct request_error *error, const char *field, size_t count, size_t most)
-{
-    if (count > most) {
-        return rule_refuse(error, place_of(field),
-                           "must be at most %zu, found %zu; ask several times", most, count);
-    }
-    return 0;
-}
-
 static int check_states(struct request_error *error, const struct find_fields *fields,
                         struct core_find_activities *filter)
 {
@@ -110,9 +101,9 @@ static int check_states(struct request_error *error, const struct find_fields *f
 static int check_filters(struct request_error *error, const struct find_fields *fields,
                          struct core_find_activities *filter)
 {
-    if (check_count(error, "types", fields->type_count, LIMIT_FIND_TYPES) != 0 ||
-        check_count(error, "states", fields->state_count, LIMIT_FIND_STATES) != 0 ||
-        check_count(error, "job_ids", fields->job_id_count, LIMIT_FIND_JOB_IDS) != 0) {
+    if (rule_count(error, "types", fields->type_count, LIMIT_FIND_TYPES) != 0 ||
+        rule_count(error, "states", fields->state_count, LIMIT_FIND_STATES) != 0 ||
+        rule_count(error, "job_ids", fields->job_id_count, LIMIT_FIND_JOB_IDS) != 0) {
         return 1;
     }
     for (size_t i = 0; i < fields->type_count; i++) {
@@ -125,17 +116,6 @@ static int check_filters(struct request_error *error, const struct find_fields *
     filter->type_count = (uint32_t)fields->type_count;
     filter->job_id_count = (uint32_t)fields->job_id_count;
     return check_states(error, fields, filter);
-}
-
-static int check_page(struct request_error *error, uint32_t given, uint32_t *page_size)
-{
-    if (given > LIMIT_PAGE_SIZE) {
-        return rule_refuse(error, place_of("page_size"),
-                           "must be 1 to %d, or 0 for %d, found %u; ask for more pages",
-                           LIMIT_PAGE_SIZE, LIMIT_PAGE_SIZE, given);
-    }
-    *page_size = given == 0 ? LIMIT_PAGE_SIZE : given;
-    return 0;
 }
 
 static int check_token(struct request_error *error, struct view token, uint64_t hash,
@@ -176,7 +156,7 @@ int decode_find_activities(struct decoding *decoding)
         find->lists[LIST_INDEX_CHANGES] = true;
     }
     if (check_filters(error, &fields, &find->filter) != 0 ||
-        check_page(error, fields.page_size, &find->page_size) != 0) {
+        rule_page_size(error, fields.page_size, &find->page_size) != 0) {
         return 1;
     }
     find->first_page = fields.page_token.length == 0;
@@ -207,7 +187,7 @@ int decode_list_present_users(struct decoding *decoding)
         return decoding_malformed(decoding);
     }
     struct query_place from;
-    if (check_page(decoding->error, page_size, &users->page_size) != 0 ||
+    if (rule_page_size(decoding->error, page_size, &users->page_size) != 0 ||
         check_token(decoding->error, token, TOKEN_USERS_HASH, &from) != 0) {
         return 1;
     }

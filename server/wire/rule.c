@@ -156,3 +156,33 @@ int rule_percent(struct request_error *error, uint64_t percent)
     }
     return 0;
 }
+
+int rule_count(struct request_error *error, const char *field, size_t count, size_t most)
+{
+    if (count > most) {
+        return rule_refuse(error, place_of(field),
+                           "must be at most %zu, found %zu; ask several times", most, count);
+    }
+    return 0;
+}
+
+int rule_page_size(struct request_error *error, uint32_t given, uint32_t *page_size)
+{
+    if (given > LIMIT_PAGE_SIZE) {
+        return rule_refuse(error, place_of("page_size"),
+                           "must be 1 to %d, or 0 for %d, found %u; ask for more pages",
+                           LIMIT_PAGE_SIZE, LIMIT_PAGE_SIZE, given);
+    }
+    *page_size = given == 0 ? LIMIT_PAGE_SIZE : given;
+    return 0;
+}
+
+int rule_wait_ms(struct request_error *error, uint32_t wait_ms)
+{
+    if (wait_ms > LIMIT_WAIT_MS) {
+        return rule_refuse(error, place_of("wait_ms"),
+                           "must be at most %d, found %u; ask again when the wait is over",
+                           LIMIT_WAIT_MS, wait_ms);
+    }
+    return 0;
+}

@@ -37,5 +37,12 @@ __attribute__((warn_unused_result)) int rule_request_id(struct request_error *er
                                                         struct view id);
 __attribute__((warn_unused_result)) int rule_job_id(struct request_error *error, uint64_t job_id);
 __attribute__((warn_unused_result)) int rule_percent(struct request_error *error, uint64_t percent);
+/* How many members a list of filters has. */
+__attribute__((warn_unused_result)) int rule_count(struct request_error *error, const char *field,
+                                                   size_t count, size_t most);
+/* Fills *page_size; 0 is given for the largest. */
+__attribute__((warn_unused_result)) int rule_page_size(struct request_error *error, uint32_t given,
+                                                       uint32_t *page_size);
+__attribute__((warn_unused_result)) int rule_wait_ms(struct request_error *error, uint32_t wait_ms);
 
 #endif

@@ -56,6 +56,13 @@ static inline void put_number(struct payload *payload, uint32_t number, uint64_t
     payload->at = varint_write(encode_tag(payload->at, number, FIELD_VARINT), value);
 }
 
+static inline void put_fixed64(struct payload *payload, uint32_t number, uint64_t value)
+{
+    payload->at = encode_tag(payload->at, number, FIELD_FIXED64);
+    memcpy(payload->at, &value, sizeof value);
+    payload->at += sizeof value;
+}
+
 static inline void put_message(struct payload *payload, uint32_t number,
                                const struct payload *message)
 {
@@ -91,24 +98,26 @@ struct decoded {
     int outcome;
     struct bytes body;
     uint32_t wait_ms;
+    bool all_tenants;
     struct request_error error;
     struct command command;
     struct query query;
 };
 
-static inline void decode_as(struct request_scratch *scratch, enum method_id method,
-                             struct view payload, struct decoded *decoded)
+static inline void decode_for(struct request_scratch *scratch, enum method_id method,
+                              const struct command_caller *caller, struct view payload,
+                              struct decoded *decoded)
 {
-    struct command_caller caller = test_caller();
     const struct method *row = method_row(method);
     memset(&decoded->error, 0, sizeof decoded->error);
     struct request_body body = {.bytes = {NULL, 0}};
-    decoded->outcome = request_decode(scratch, row, &caller, payload, &body, &decoded->error);
+    decoded->outcome = request_decode(scratch, row, caller, payload, &body, &decoded->error);
     if (decoded->outcome != 0) {
         return;
     }
     decoded->body = body.bytes;
     decoded->wait_ms = body.wait_ms;
+    decoded->all_tenants = body.all_tenants;
     if (row->route == ROUTE_COMMAND) {
         struct reader reader = reader_of(decoded->body);
         assert_true(command_decode(&reader, &decoded->command));
@@ -117,6 +126,13 @@ static inline void decode_as(struct request_scratch *scratch, enum method_id met
         query_decode(decoded->body, &decoded->query);
         assert_int_equal(query_method(decoded->body), method);
     }
+}
+
+static inline void decode_as(struct request_scratch *scratch, enum method_id method,
+                             struct view payload, struct decoded *decoded)
+{
+    struct command_caller caller = test_caller();
+    decode_for(scratch, method, &caller, payload, decoded);
 }
 
 static inline void assert_bytes(struct bytes bytes, const char *text)

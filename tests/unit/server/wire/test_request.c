@@ -273,9 +273,13 @@ static void unknown_fields_are_skipped_everywhere(void **state)
         payload_start(&payload);
         put_number(&payload, 1000, 1);
         bool has_job_id = id == METHOD_GET_ACTIVITY || id == METHOD_UPDATE_ACTIVITY ||
-                          id == METHOD_DESTROY_ACTIVITY || id == METHOD_GET_JOB_RESULT;
+                          id == METHOD_DESTROY_ACTIVITY || id == METHOD_GET_JOB_RESULT ||
+                          id == METHOD_WAIT_ACTIVITY;
         if (has_job_id) {
             put_number(&payload, 1, 77);
+        }
+        if (id == METHOD_WAIT_VISIBLE) {
+            put_fixed64(&payload, 1, 77);
         }
         if (id == METHOD_CREATE_ACTIVITY || id == METHOD_RECORD_MODEL_CHANGES) {
             put_request_id(&payload, 1);
