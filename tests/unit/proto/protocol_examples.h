@@ -10,6 +10,7 @@
 #include "activity/v1/activity_service.pb-c.h"
 #include "activity/v1/admin_service.pb-c.h"
 #include "activity/v1/change_service.pb-c.h"
+#include "activity/v1/feed.pb-c.h"
 #include "activity/v1/health_service.pb-c.h"
 #include "proto/limits.h"
 
@@ -19,6 +20,9 @@
 #define EXAMPLE_JOB       ((UINT64_C(61145538) << 24) + 17)
 #define EXAMPLE_CHILD_JOB (EXAMPLE_JOB + 1)
 #define EXAMPLE_OTHER_JOB (EXAMPLE_JOB + 8)
+#define EXAMPLE_PRINCIPAL "spiffe://studio.example/service/upload"
+#define EXAMPLE_TICKET    UINT64_C(0x9c1f03a7d5e84b62)
+#define EXAMPLE_HEAD      48 /* what FindActivities' cursor says; the events of the feed follow */
 
 struct example {
     const ProtobufCServiceDescriptor *service;
@@ -110,7 +114,7 @@ static inline void example_activity(Activity__V1__Activity *activity)
     activity->percent = 42;
     activity->status_text = example_text("copying");
     activity->owner = example_text("anna");
-    activity->creator = example_text("spiffe://studio.example/service/upload");
+    activity->creator = example_text(EXAMPLE_PRINCIPAL);
     activity->n_groups = 1;
     activity->groups = (char **)example_groups;
     activity->create_time_ms = EXAMPLE_NOW;
@@ -147,7 +151,7 @@ static inline void example_find(example_taker take)
     Activity__V1__ModelChange *changes[] = {&change};
     Activity__V1__Cursor cursor = ACTIVITY__V1__CURSOR__INIT;
     cursor.epoch = EXAMPLE_EPOCH;
-    cursor.sequence = 48;
+    cursor.sequence = EXAMPLE_HEAD;
     Activity__V1__FindActivitiesResponse response = ACTIVITY__V1__FIND_ACTIVITIES_RESPONSE__INIT;
     response.n_activities = 1;
     response.activities = activities;
@@ -226,9 +230,136 @@ static inline void example_record(example_taker take)
     request.job_id = EXAMPLE_JOB;
     Activity__V1__RecordModelChangesResponse response =
         ACTIVITY__V1__RECORD_MODEL_CHANGES_RESPONSE__INIT;
-    response.ticket = UINT64_C(0x9c1f03a7d5e84b62);
+    response.ticket = EXAMPLE_TICKET;
     response.accept_time_ms = EXAMPLE_NOW + 30000;
     take(&(struct example){&activity__v1__change_service__descriptor, "RecordModelChanges", false,
+                           &request.base, &response.base});
+}
+
+static inline void example_wait_activity(example_taker take)
+{
+    Activity__V1__WaitActivityRequest request = ACTIVITY__V1__WAIT_ACTIVITY_REQUEST__INIT;
+    request.job_id = EXAMPLE_JOB;
+    request.children = 1;
+    request.wait_ms = 25000;
+    Activity__V1__WaitActivityResponse response = ACTIVITY__V1__WAIT_ACTIVITY_RESPONSE__INIT;
+    response.state = ACTIVITY__V1__ACTIVITY_STATE__ACTIVITY_STATE_COMPLETED;
+    response.percent = 100;
+    response.waiting_for_job_id = EXAMPLE_CHILD_JOB;
+    take(&(struct example){&activity__v1__activity_service__descriptor, "WaitActivity", true,
+                           &request.base, &response.base});
+}
+
+static inline void example_wait_visible(example_taker take)
+{
+    Activity__V1__WaitVisibleRequest request = ACTIVITY__V1__WAIT_VISIBLE_REQUEST__INIT;
+    request.ticket = EXAMPLE_TICKET;
+    request.stage = ACTIVITY__V1__VISIBLE_STAGE__VISIBLE_STAGE_ACKED;
+    request.wait_ms = 25000;
+    Activity__V1__WaitVisibleResponse response = ACTIVITY__V1__WAIT_VISIBLE_RESPONSE__INIT;
+    response.reached = 1;
+    take(&(struct example){&activity__v1__change_service__descriptor, "WaitVisible", false,
+                           &request.base, &response.base});
+}
+
+/* Four events, one of each kind, which follow on EXAMPLE_HEAD. */
+enum { EXAMPLE_EVENTS = 4 };
+
+struct example_history {
+    Activity__V1__ChangeEvent event[EXAMPLE_EVENTS];
+    Activity__V1__ChangeEvent *list[EXAMPLE_EVENTS];
+    Activity__V1__ActivityCreated created;
+    Activity__V1__ActivityEnded ended;
+    Activity__V1__TimeRange range;
+    Activity__V1__DocumentChanged changed;
+    Activity__V1__DocumentChanged indexed;
+};
+
+static inline void example_changed(struct example_history *history,
+                                   Activity__V1__DocumentChanged *changed)
+{
+    activity__v1__document_changed__init(changed);
+    changed->document_id = example_text("123");
+    changed->affected_model = example_text("mediaContainer");
+    changed->time_range = &history->range;
+}
+
+static inline void example_history(struct example_history *history)
+{
+    static const uint64_t times[EXAMPLE_EVENTS] = {EXAMPLE_NOW + 35000, EXAMPLE_NOW + 40000,
+                                                   EXAMPLE_NOW + 40260, EXAMPLE_NOW + 41000};
+    for (size_t i = 0; i < EXAMPLE_EVENTS; i++) {
+        Activity__V1__ChangeEvent *event = &history->event[i];
+        activity__v1__change_event__init(event);
+        event->sequence = EXAMPLE_HEAD + 1 + i;
+        event->time_ms = times[i];
+        event->tenant = example_text("studio");
+        event->principal = example_text(EXAMPLE_PRINCIPAL);
+        event->n_groups = 1;
+        event->groups = (char **)example_groups;
+        history->list[i] = event;
+    }
+    activity__v1__time_range__init(&history->range);
+    history->range.first_ms = history->range.last_ms = times[1];
+
+    activity__v1__activity_created__init(&history->created);
+    history->created.job_id = EXAMPLE_CHILD_JOB;
+    history->created.type = example_text("transcoding");
+    history->created.parent_job_id = EXAMPLE_JOB;
+    history->event[0].user = example_text("anna");
+    history->event[0].event_case = ACTIVITY__V1__CHANGE_EVENT__EVENT_ACTIVITY_CREATED;
+    history->event[0].activity_created = &history->created;
+
+    example_changed(history, &history->changed);
+    history->changed.model = example_text("mediacontainer");
+    history->changed.updated_ms = times[1];
+    history->event[1].event_case = ACTIVITY__V1__CHANGE_EVENT__EVENT_MODEL_CHANGED;
+    history->event[1].model_changed = &history->changed;
+
+    example_changed(history, &history->indexed);
+    history->indexed.model = example_text("es:mediacontainer");
+    history->indexed.updated_ms = EXAMPLE_NOW + 40200;
+    history->event[2].event_case = ACTIVITY__V1__CHANGE_EVENT__EVENT_INDEX_CHANGED;
+    history->event[2].index_changed = &history->indexed;
+
+    activity__v1__activity_ended__init(&history->ended);
+    history->ended.job_id = EXAMPLE_JOB;
+    history->ended.type = example_text("upload");
+    history->ended.state = ACTIVITY__V1__ACTIVITY_STATE__ACTIVITY_STATE_COMPLETED;
+    history->ended.percent = 100;
+    history->ended.status_text = example_text("copied");
+    history->event[3].user = example_text("anna");
+    history->event[3].event_case = ACTIVITY__V1__CHANGE_EVENT__EVENT_ACTIVITY_ENDED;
+    history->event[3].activity_ended = &history->ended;
+}
+
+/* What was found with EXAMPLE_HEAD continues here, for a reader of two of the four kinds. */
+static inline void example_read(example_taker take)
+{
+    Activity__V1__Cursor after = ACTIVITY__V1__CURSOR__INIT;
+    after.epoch = EXAMPLE_EPOCH;
+    after.sequence = EXAMPLE_HEAD;
+    Activity__V1__EventKind kinds[] = {ACTIVITY__V1__EVENT_KIND__EVENT_KIND_ACTIVITY_ENDED,
+                                       ACTIVITY__V1__EVENT_KIND__EVENT_KIND_INDEX_CHANGED};
+    Activity__V1__ReadChangesRequest request = ACTIVITY__V1__READ_CHANGES_REQUEST__INIT;
+    request.after = &after;
+    request.n_kinds = 2;
+    request.kinds = kinds;
+    request.wait_ms = 25000;
+    request.subscription = UINT64_C(0x41d7a60be92c385f);
+
+    struct example_history history;
+    example_history(&history);
+    Activity__V1__Cursor cursor = ACTIVITY__V1__CURSOR__INIT;
+    cursor.epoch = EXAMPLE_EPOCH;
+    cursor.sequence = EXAMPLE_HEAD + EXAMPLE_EVENTS;
+    Activity__V1__ReadChangesResponse response = ACTIVITY__V1__READ_CHANGES_RESPONSE__INIT;
+    response.n_events = 2;
+    response.events = &history.list[2];
+    response.cursor = &cursor;
+    response.oldest_sequence = 12;
+    response.head_sequence = cursor.sequence;
+    take(&(struct example){&activity__v1__change_service__descriptor, "ReadChanges", true,
                            &request.base, &response.base});
 }
 
@@ -264,12 +395,20 @@ static inline void example_info(example_taker take)
     response.n_certificates = 1;
     response.certificates = certificates;
     response.journal_index = 90125;
-    response.head_sequence = 48;
+    response.head_sequence = EXAMPLE_HEAD;
     response.oldest_sequence = 12;
     response.request_id_kept_ms = 600000;
     response.running_activities = 1;
     response.index = example_text("none");
-    response.principal = example_text("spiffe://studio.example/service/upload");
+    response.principal = example_text(EXAMPLE_PRINCIPAL);
+    response.feed_url = example_text("tls+tcp://0.0.0.0:7402");
+    response.feed_allowed = 1;
+    Activity__V1__FeedInfo feed = ACTIVITY__V1__FEED_INFO__INIT;
+    feed.subscribers = 2;
+    feed.frames = 86440;
+    feed.bytes = 1903480;
+    feed.events = 31;
+    response.feed = &feed;
     take(&(struct example){&activity__v1__admin_service__descriptor, "GetServerInfo", false,
                            &request.base, &response.base});
 }
@@ -319,6 +458,9 @@ static inline void take_examples(example_taker take)
     example_find(take);
     example_result(take);
     example_record(take);
+    example_wait_activity(take);
+    example_wait_visible(take);
+    example_read(take);
     example_check(take);
     example_info(take);
     example_users(take);

@@ -136,7 +136,10 @@ static void make_request_section(const struct example *example)
     caller.groups = (char **)example_groups;
     Activity__V1__RequestEnvelope envelope = ACTIVITY__V1__REQUEST_ENVELOPE__INIT;
     envelope.method = method;
-    envelope.timeout_ms = 5000;
+    /* A long poll needs more time than it waits. */
+    bool waits = protobuf_c_message_descriptor_get_field_by_name(example->request->descriptor,
+                                                                 "wait_ms") != NULL;
+    envelope.timeout_ms = waits ? 27000 : 5000;
     envelope.on_behalf_of = example->as_user ? &caller : NULL;
     envelope.payload = (ProtobufCBinaryData){pack(example->request, payload), payload};
     size_t length = encode_request(&envelope, bytes);
@@ -203,6 +206,141 @@ static void make_refusal_sections(void)
     status.reason = example_text(status_reason_name(REASON_INBOX_FULL));
     status.retry_after_ms = 50;
     make_refusal_section("refusal under load", &status);
+}
+
+/* A long poll that found no place to wait: all is well, but there is advice. */
+static void make_crowded_section(void)
+{
+    uint8_t payload[MESSAGE_ROOM];
+    uint8_t bytes[MESSAGE_ROOM];
+    Activity__V1__WaitActivityResponse response = ACTIVITY__V1__WAIT_ACTIVITY_RESPONSE__INIT;
+    response.state = ACTIVITY__V1__ACTIVITY_STATE__ACTIVITY_STATE_RUNNING;
+    response.percent = 42;
+    response.waiting_for_job_id = EXAMPLE_JOB;
+    Activity__V1__Status status = ACTIVITY__V1__STATUS__INIT;
+    status.retry_after_ms = 1000;
+    Activity__V1__ReplyEnvelope envelope = ACTIVITY__V1__REPLY_ENVELOPE__INIT;
+    envelope.status = &status;
+    envelope.epoch = EXAMPLE_EPOCH;
+    envelope.payload = (ProtobufCBinaryData){pack(&response.base, payload), payload};
+    size_t length = encode_reply(&envelope, bytes);
+    struct text *text = new_text();
+    print_frame(text, &envelope.base, &envelope.payload, &response.base);
+    print_dump(text, bytes, length);
+    text_add(text, "```\n");
+    add_section(text, "no place to wait");
+}
+
+/* A reader that was away for too long. */
+static void make_reset_section(void)
+{
+    uint8_t bytes[MESSAGE_ROOM];
+    Activity__V1__Reset reset = ACTIVITY__V1__RESET__INIT;
+    reset.reason = ACTIVITY__V1__RESET_REASON__RESET_REASON_EXPIRED;
+    reset.call = example_text("activity.v1.ActivityService/FindActivities");
+    Activity__V1__Cursor cursor = ACTIVITY__V1__CURSOR__INIT;
+    cursor.epoch = EXAMPLE_EPOCH;
+    cursor.sequence = EXAMPLE_HEAD + EXAMPLE_EVENTS;
+    Activity__V1__ReadChangesResponse response = ACTIVITY__V1__READ_CHANGES_RESPONSE__INIT;
+    response.cursor = &cursor;
+    response.oldest_sequence = 12;
+    response.head_sequence = cursor.sequence;
+    response.reset = &reset;
+    size_t length = pack(&response.base, bytes);
+    struct text *text = new_text();
+    text_add(text, "```\nReadChangesResponse {\n");
+    print_fields(text, &response.base, 2);
+    text_add(text, "}\n```\n\n```\n");
+    print_dump(text, bytes, length);
+    text_add(text, "```\n");
+    add_section(text, "reset");
+}
+
+/* --- Messages of the change-feed endpoint --- */
+
+/* The topic, the frame's fields, and the bytes of the whole message. */
+static void make_feed_section(const char *name, const char *topic, const ProtobufCMessage *frame)
+{
+    uint8_t message[2 + MESSAGE_ROOM];
+    assert_int_equal(strlen(topic), 2);
+    memcpy(message, topic, 2);
+    size_t length = 2 + pack(frame, message + 2);
+    assert_true(length <= LIMIT_FEED_MESSAGE_BYTES);
+    struct text *text = new_text();
+    text_add(text, "```\n\"%s\", %s {\n", topic, frame->descriptor->short_name);
+    print_fields(text, frame, 2);
+    text_add(text, "}\n```\n\n```\n");
+    print_dump(text, message, length);
+    text_add(text, "```\n");
+    add_section(text, "%s", name);
+}
+
+static void make_history_sections(void)
+{
+    struct example_history history;
+    example_history(&history);
+    Activity__V1__HistoryFrame frame = ACTIVITY__V1__HISTORY_FRAME__INIT;
+    frame.epoch = EXAMPLE_EPOCH;
+    frame.first_sequence = EXAMPLE_HEAD + 1;
+    frame.last_sequence = EXAMPLE_HEAD + EXAMPLE_EVENTS;
+    frame.n_events = EXAMPLE_EVENTS;
+    frame.events = history.list;
+    make_feed_section("history", "c|", &frame.base);
+
+    frame.first_sequence = EXAMPLE_HEAD + EXAMPLE_EVENTS + 1;
+    frame.n_events = 0;
+    make_feed_section("heartbeat", "c|", &frame.base);
+    frame.goodbye = 1;
+    make_feed_section("goodbye", "c|", &frame.base);
+}
+
+static void make_progress_section(void)
+{
+    int64_t deltas[] = {EXAMPLE_CHILD_JOB, EXAMPLE_OTHER_JOB - EXAMPLE_CHILD_JOB};
+    char *tenants[] = {example_text("studio"), example_text("museum")};
+    Activity__V1__ProgressText changed = ACTIVITY__V1__PROGRESS_TEXT__INIT;
+    changed.index = 1;
+    changed.status_text = example_text("scanning");
+    Activity__V1__ProgressText *texts[] = {&changed};
+    Activity__V1__ProgressFrame frame = ACTIVITY__V1__PROGRESS_FRAME__INIT;
+    frame.epoch = EXAMPLE_EPOCH;
+    frame.number = 7;
+    frame.time_ms = EXAMPLE_NOW + 41100;
+    frame.n_job_id_deltas = 2;
+    frame.job_id_deltas = deltas;
+    frame.percents = example_bytes("\x1e\x08", 2);
+    frame.n_tenants = 2;
+    frame.tenants = tenants;
+    frame.tenant_indexes = example_bytes("\x00\x01", 2);
+    frame.n_texts = 1;
+    frame.texts = texts;
+    make_feed_section("progress", "p|", &frame.base);
+}
+
+/* What goes over a connection to the change-feed endpoint: both greetings, then a heartbeat. */
+static void make_feed_connection_section(void)
+{
+    static const uint8_t client_greeting[] = {0, 'S', 'P', 0, 0, 0x21, 0, 0};
+    static const uint8_t server_greeting[] = {0, 'S', 'P', 0, 0, 0x20, 0, 0};
+    uint8_t message[8 + 2 + MESSAGE_ROOM] = {0};
+    Activity__V1__HistoryFrame frame = ACTIVITY__V1__HISTORY_FRAME__INIT;
+    frame.epoch = EXAMPLE_EPOCH;
+    frame.first_sequence = EXAMPLE_HEAD + 1;
+    frame.last_sequence = EXAMPLE_HEAD;
+    message[8] = 'c';
+    message[9] = '|';
+    size_t length = 2 + pack(&frame.base, message + 10);
+    assert_true(length < 256);
+    message[7] = (uint8_t)length;
+    struct text *text = new_text();
+    text_add(text, "```\nclient, once:\n");
+    print_dump(text, client_greeting, sizeof(client_greeting));
+    text_add(text, "server, once:\n");
+    print_dump(text, server_greeting, sizeof(server_greeting));
+    text_add(text, "server, a message: length %zu, topic \"c|\", HistoryFrame\n", length);
+    print_dump(text, message, 8 + length);
+    text_add(text, "```\n");
+    add_section(text, "feed connection");
 }
 
 /* What goes over the connection for one call, in each direction: greeting, length, id, frame. */
@@ -489,6 +627,17 @@ static const struct {
     ROW(JSON_BYTES),
     ROW(JSON_DEPTH),
     ROW(AFFECTED_MODELS),
+    ROW(WAIT_MS),
+    ROW(READ_KINDS),
+    ROW(READ_MODELS),
+    ROW(READ_DOCUMENT_IDS),
+    ROW(READ_DOCUMENTS_BYTES),
+    ROW(READ_JOB_IDS),
+    ROW(FEED_FRAME_BYTES),
+    ROW(FEED_MESSAGE_BYTES),
+    ROW(FEED_HEARTBEAT_MS),
+    ROW(PROGRESS_PERIOD_MS),
+    ROW(PROGRESS_TENANTS),
     ROW(STATUS_MESSAGE_LENGTH),
     ROW(REASON_LENGTH),
     ROW(STATUS_METADATA_COUNT),
@@ -542,6 +691,11 @@ static int make_sections(void **state)
     take_examples(make_example_sections);
     make_refusal_sections();
     make_connection_section();
+    make_crowded_section();
+    make_reset_section();
+    make_feed_connection_section();
+    make_history_sections();
+    make_progress_section();
     make_methods_section();
     make_codes_section();
     make_reasons_section();
