@@ -167,6 +167,7 @@ static inline uint8_t update_one(struct work *work, uint64_t job_id, uint8_t *pe
         if (*percent == LIMIT_PERCENT_MAX) {
             return update_end(work, slot, percent);
         }
+        progress_mark(work->core->progress.percents, slot);
     }
     return DISPOSITION_APPLIED;
 }

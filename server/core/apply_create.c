@@ -115,6 +115,7 @@ static uint32_t put_in(struct core *core, const struct command_create *create,
     hot->update_ms = core->time.wall_ms;
     hot->heard_ms = core->time.service_ms;
     activities_start_timer(activities, slot, &core->limits, &core->time);
+    children_add(&core->children, activities, slot);
     return slot;
 }
 

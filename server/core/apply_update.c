@@ -82,6 +82,7 @@ static void set_status(struct core *core, const struct command_update *update, u
                         cold->status_length, update->status_text);
     cold->status_length = (uint16_t)update->status_text.length;
     activities_hot(&core->activities, slot)->update_ms = core->time.wall_ms;
+    progress_mark(core->progress.texts, slot);
 }
 
 static void set_failure(struct core *core, const struct command_update *update, uint32_t slot)
@@ -115,6 +116,7 @@ static void apply_to(struct core *core, const struct command_update *update, uin
     if (update->has_percent && update->percent > hot->percent) {
         hot->percent = update->percent;
         hot->update_ms = core->time.wall_ms;
+        progress_mark(core->progress.percents, slot);
     }
     if (update->has_failure) {
         set_failure(core, update, slot);

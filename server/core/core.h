@@ -242,7 +242,8 @@ struct core_wait_activity {
     bool children;
     /* The core's own. */
     bool seen;         /* the job itself is visible */
-    uint64_t pending;  /* the job that is waited for, 0 = to be found */
+    uint64_t pending;  /* the job that is waited for; 0 with PENDING: not all children could be
+                          looked at in one go, the next look goes on */
     uint64_t after;    /* children up to this creation order are done */
     uint8_t own_state; /* of the job itself, at the last look: enum activity_state */
     uint8_t own_percent;
@@ -254,15 +255,18 @@ enum core_wait_outcome core_wait_activity(const struct core *core,
 enum core_visible_stage { VISIBLE_SENT = 1, VISIBLE_ACKED = 2, VISIBLE_SEARCHABLE = 3 };
 /* A ticket, or all kept tickets of a job, until none of their changes waits any more. While nothing
  * is written to an index SENT and ACKED are the same. Of a job those tickets count that are the
- * caller's own, or all when the caller may see the job or is admin; without any: UNKNOWN. */
+ * caller's own, or all when the caller may see the job or is admin; without any (among the first
+ * LIMIT_FIND_TOUCHED): UNKNOWN. Tickets that a job gets while it is waited for need not count. */
 struct core_wait_visible {
     uint64_t ticket; /* or 0 and */
     uint64_t job_id;
     enum core_visible_stage stage;
     /* The core's own. */
     bool seen;
-    uint64_t pending; /* the ticket that is waited for, 0 = to be found */
-    uint64_t open;    /* of that ticket, at the last look */
+    bool all;         /* of a job: others' tickets count, too */
+    uint64_t pending; /* the ticket that is waited for; 0 with PENDING: as above */
+    uint64_t after;   /* of a job: the ticket that was looked at last, and is done */
+    uint64_t open;    /* of the pending ticket, at the last look */
 };
 enum core_wait_outcome core_wait_visible(const struct core *core,
                                          const struct command_caller *caller,

@@ -58,6 +58,8 @@ void life_end(struct core *core, uint32_t slot, enum activity_state state, uint6
     list_append(&shares_of(&core->names, hot->tenant)->lists[SHARE_ACTIVITIES], &activities->cold,
                 ACTIVITY_ENDED_OF_TENANT, slot);
     activities->running--;
+    children_remove(&core->children, activities, slot);
+    progress_forget(&core->progress, slot);
     emit_ended(core, slot);
 }
 

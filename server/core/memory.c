@@ -5,7 +5,7 @@ struct part {
     const char *name;
     size_t bytes;
 };
-#define PARTS 12u
+#define PARTS 14u
 
 /* Lays everything out behind the core itself. With a region that only measures, `core` may be any
  * room for it. */
@@ -29,6 +29,8 @@ static void layout(struct core *core, struct region *region, const struct core_l
     PART("tickets", tickets_layout(&core->tickets, region, capacity));
     PART("pending changes", pending_layout(&core->pending, region, capacity));
     PART("feed window", feed_window_layout(&core->feed, region, capacity));
+    PART("running children", children_layout(&core->children, region, capacity, &core->activities));
+    PART("changed progress", progress_layout(&core->progress, region, &core->activities));
     PART("effects", core->effects_buffer = region_take(region, CORE_EFFECTS_MAX, 1);
          core->columns =
              region_take(region, 2 * (size_t)LIMIT_BATCH_UPDATES + BATCH_REPLY_BYTES, 1));

@@ -143,5 +143,8 @@ int core_snapshot_read(struct core *core, const struct core_stream *stream)
     if (in.error != 0) {
         return in.error;
     }
-    return kept == value && core_verify(core) == NULL ? 0 : CORE_MALFORMED;
+    return kept == value && state_verify(core) == NULL &&
+                   children_load(&core->children, &core->activities, &core->names)
+               ? 0
+               : CORE_MALFORMED;
 }

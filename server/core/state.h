@@ -5,11 +5,13 @@
 
 #include "server/core/activities.h"
 #include "server/core/changes.h"
+#include "server/core/children.h"
 #include "server/core/core.h"
 #include "server/core/feed_window.h"
 #include "server/core/names.h"
 #include "server/core/pending.h"
 #include "server/core/presence.h"
+#include "server/core/progress.h"
 #include "server/core/requests.h"
 #include "server/core/results.h"
 #include "server/core/shares.h"
@@ -49,6 +51,8 @@ struct core {
     struct feed_window feed;
 
     /* Not state. */
+    struct children children;
+    struct progress progress;
     struct core_limits capacity;
     struct command command; /* the one being applied */
     struct writer effects;
@@ -101,6 +105,10 @@ struct core_scalars {
     uint64_t digests[CORE_DIGESTS];
     struct core_time time;
 };
+
+/* Every invariant of what a snapshot holds: NULL, or what is wrong. Total on any bytes that were
+ * loaded; core_verify looks at the indexes that are built of it, too. */
+const char *state_verify(struct core *core);
 
 /* ---- apply_<noun>.c: a command's whole effect, its reply included ---- */
 void apply_epoch(struct core *core, const struct command *command);

@@ -187,10 +187,8 @@ static bool times_sound(const struct core *core)
            (user == 0 || presence_at(&core->presence, user)->service_ms <= now);
 }
 
-const char *core_verify(const struct core *constant)
+const char *state_verify(struct core *core)
 {
-    /* Verification writes only into scratch that is no state. */
-    struct core *core = (struct core *)(uintptr_t)constant;
     uint64_t now = core->time.service_ms;
     const char *wrong = within_peak(core) ? NULL : "a table holds more than was ever allowed";
     wrong = wrong != NULL ? wrong : names_verify(&core->names);
@@ -217,4 +215,13 @@ const char *core_verify(const struct core *constant)
     count_requests(core);
     count_changes(core);
     return verify_counts(&core->names);
+}
+
+const char *core_verify(const struct core *constant)
+{
+    /* Verification writes only into scratch that is no state. */
+    struct core *core = (struct core *)(uintptr_t)constant;
+    const char *wrong = state_verify(core);
+    wrong = wrong != NULL ? wrong : children_verify(&core->children, &core->activities);
+    return wrong != NULL ? wrong : progress_verify(&core->progress, &core->activities);
 }
