@@ -21,6 +21,7 @@
 #include "server/log.h"
 #include "server/net/certificate.h"
 #include "server/net/endpoint.h"
+#include "server/net/library.h"
 #include "server/notify.h"
 #include "server/rpc/admit.h"
 #include "server/rpc/policy.h"
@@ -452,7 +453,7 @@ static int run(struct service *service)
 {
     int status = start_signals(service);
     raise_descriptor_limit(&service->config);
-    endpoint_init_library();
+    library_init();
     if (status == 0) {
         status = open_journal(service);
     }
@@ -472,7 +473,7 @@ static int run(struct service *service)
         stop(service);
     }
     free_service(service);
-    endpoint_fini_library();
+    library_fini();
     return status;
 }
 

@@ -1,12 +1,10 @@
-/* The command endpoint: an NNG REP socket behind mutual TLS, and the only server code that sees it.
+/* The command endpoint: an NNG REP socket behind mutual TLS (net/door.h says who is let in).
  *
- * A connection is let in when its certificate was verified, carries exactly one subject alternative
- * name, that is a principal with a rule, and no cap is reached; otherwise it is closed before its
- * first message. Requests are received into a fixed number of slots; each is RECEIVE (waiting for a
- * request), WAIT (the engine has it) or SEND (the reply waits for NNG to take it). Callbacks hand
- * the request to rpc/admit and do nothing else. NNG 1.10.1 may call back twice or never when an
- * operation is cancelled as it completes, so nothing is cancelled and nothing has a timeout: a peer
- * that does not read its replies is closed by the watchdog. */
+ * Requests are received into a fixed number of slots; each is RECEIVE (waiting for a request), WAIT
+ * (somebody has it and will answer: a long poll in half a minute) or SEND (the reply waits for NNG
+ * to take it). Callbacks hand the request to rpc/admit and do nothing else. NNG 1.10.1 may call
+ * back twice or never when an operation is cancelled as it completes, so nothing is cancelled and
+ * nothing has a timeout: a peer that does not read its replies is closed by the watchdog. */
 #ifndef ACTIVITYD_SERVER_NET_ENDPOINT_H
 #define ACTIVITYD_SERVER_NET_ENDPOINT_H
 
@@ -31,11 +29,6 @@ struct endpoint_options {
 };
 
 struct endpoint;
-
-/* To be called once before anything else of NNG: threads and diagnostics. */
-void endpoint_init_library(void);
-/* The last one: ends NNG's threads. */
-void endpoint_fini_library(void);
 
 /* Opens, listens and receives. The strings are copied, policy and admit borrowed until
  * endpoint_stop. *endpoint is set before the first request can come in. Returns 0, or -1 with one

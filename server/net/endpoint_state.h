@@ -1,16 +1,14 @@
-/* What the files of the endpoint share: the listener in endpoint.c, slots in slot.c, the watchdog
- * in watchdog.c. */
+/* What the files of the command endpoint share: its life in endpoint.c, slots in slot.c. */
 #ifndef ACTIVITYD_SERVER_NET_ENDPOINT_STATE_H
 #define ACTIVITYD_SERVER_NET_ENDPOINT_STATE_H
 
 #include <nng/nng.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/net/door.h"
 #include "server/net/endpoint.h"
-#include "server/net/pipes.h"
 
 enum slot_state {
     SLOT_FREE = 0, /* nobody has it: in the list of free ones, or the socket was closed */
@@ -23,7 +21,7 @@ enum slot_state {
  * stays in its slot until a thread comes to it, and 1,024 of them would be a gigabyte. */
 #define RECEIVING_MAX 128
 
-/* `state`, `generation` and `pipe` change under the endpoint's lock; the rest belongs to whoever
+/* `state`, `generation` and `pipe` change under the door's lock; the rest belongs to whoever
  * the state says. */
 struct slot {
     struct endpoint *endpoint;
@@ -39,29 +37,17 @@ struct slot {
 };
 
 struct endpoint {
+    struct door door; /* its lock guards what follows, and is never held while NNG is called */
     struct admit *admit;
-    const struct policy *policy;
-    nng_socket socket;
     uint64_t waiting_bytes_max;
-
-    pthread_mutex_t lock; /* never held while NNG is called */
-    pthread_cond_t changed;
-    bool stopping;
-    struct pipes *pipes;
     uint64_t waiting_bytes; /* of all slots in SEND */
     struct slot *free_slots;
     uint32_t receiving; /* slots in RECEIVE */
     uint32_t sending;   /* slots in SEND */
     uint32_t nng_has;   /* both: what closing the socket gives back */
-
-    pthread_t watchdog;
-    bool watchdog_runs;
     struct slot *slots;
     uint32_t slot_count;
 };
-
-/* CLOCK_MONOTONIC in ms: for what stays within the endpoint. */
-uint64_t endpoint_now_ms(void);
 
 /* Opens the context of each slot and begins to receive. Returns 0 or NNG's error. */
 __attribute__((warn_unused_result)) int slots_start(struct endpoint *endpoint, uint32_t count);
@@ -69,15 +55,8 @@ __attribute__((warn_unused_result)) int slots_start(struct endpoint *endpoint, u
 /* After the socket was closed: waits for the callbacks, frees. */
 void slots_free(struct endpoint *endpoint);
 
-/* Closes connections whose peers do not read their replies. */
-void slots_watch(struct endpoint *endpoint);
-
-/* Has a connection closed, once. Under the lock. What is returned, if it has an id, is then closed
- * by the caller without it. */
-nng_pipe pipe_condemn(struct pipe *pipe, const char *reason);
-
-/* The thread that closes connections which do not end by themselves. Returns 0 or NNG's error. */
-__attribute__((warn_unused_result)) int watchdog_start(struct endpoint *endpoint);
-void watchdog_stop(struct endpoint *endpoint); /* also when it was never started */
+/* Closes connections whose peers do not read their replies. The door's watchdog; `context` is the
+ * endpoint. */
+void slots_watch(void *context);
 
 #endif

@@ -15,7 +15,8 @@ struct principal {
     char name[LIMIT_PRINCIPAL_LENGTH + 1];
     size_t length; /* 0: unused */
     uint32_t connections;
-    uint32_t connects; /* since `since_ms` */
+    uint32_t connects;      /* since `since_ms` */
+    _Atomic uint32_t waits; /* admission's: long polls that wait, of requests that we hold */
     uint64_t since_ms;
 };
 
@@ -154,6 +155,8 @@ enum pipes_verdict pipes_add(struct pipes *pipes, uint32_t id, struct view princ
         .principal = {(const uint8_t *)owner->name, owner->length},
         .rule = rule,
         .address = pipe->address,
+        .gone = &pipe->gone,
+        .waits = &owner->waits,
     };
     pipe->next = pipes->buckets[id & pipes->bucket_mask];
     pipes->buckets[id & pipes->bucket_mask] = pipe;
@@ -174,7 +177,7 @@ void pipes_remove(struct pipes *pipes, uint32_t id)
     }
     *link = pipe->next;
     pipe->next = NULL;
-    pipe->gone = true;
+    atomic_store(&pipe->gone, true);
     pipes->count--;
     pipes_release(pipes, pipe);
 }

@@ -2,10 +2,12 @@
  * total and per principal, and how often a principal may connect.
  *
  * A connection outlives its pipe as long as a request of it is under way, so that the reply finds
- * out that nobody waits. Fixed memory. Not synchronised: net/endpoint.c guards it by its lock. */
+ * out that nobody waits. Fixed memory. Not synchronised: net/door.h guards it by its lock; what is
+ * atomic others may look at as long as they have a request of it. */
 #ifndef ACTIVITYD_SERVER_NET_PIPES_H
 #define ACTIVITYD_SERVER_NET_PIPES_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,9 +26,9 @@ struct pipe {
     uint32_t id;
     struct admit_peer peer; /* points into this structure and the principal */
     char address[REMOTE_END_MAX];
-    bool gone;       /* closed: nobody reads replies */
-    bool condemned;  /* to be closed by us */
-    uint8_t missing; /* how often in a row the kernel did not know it */
+    atomic_bool gone; /* closed: nobody reads replies. Those who have a request of it look, too. */
+    bool condemned;   /* to be closed by us */
+    uint8_t missing;  /* how often in a row the kernel did not know it */
     /* Replies handed to NNG that it has not taken yet, and when it last took one (or had none). */
     uint32_t waiting;
     uint64_t waiting_bytes;

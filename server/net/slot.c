@@ -65,7 +65,7 @@ static bool is_stuck(const struct pipe *pipe, uint64_t now_ms)
 /* Under the lock: the request is over. What is returned is for post(). */
 static struct slot *release(struct slot *slot)
 {
-    pipes_release(slot->endpoint->pipes, slot->pipe);
+    pipes_release(slot->endpoint->door.pipes, slot->pipe);
     slot->pipe = NULL;
     return take_to_receive(slot);
 }
@@ -74,9 +74,9 @@ static struct slot *release(struct slot *slot)
 static void drop_reply(struct slot *slot)
 {
     struct endpoint *endpoint = slot->endpoint;
-    (void)pthread_mutex_lock(&endpoint->lock);
+    (void)pthread_mutex_lock(&endpoint->door.lock);
     struct slot *next = release(slot);
-    (void)pthread_mutex_unlock(&endpoint->lock);
+    (void)pthread_mutex_unlock(&endpoint->door.lock);
     post(next);
 }
 
@@ -94,14 +94,14 @@ static void judge_reply(struct endpoint *endpoint, struct pipe *pipe, size_t len
 {
     uint64_t wanted = endpoint->waiting_bytes + length;
     if (is_stuck(pipe, now_ms)) {
-        victims->pipes[0] = pipe_condemn(pipe, "does not read its replies");
+        victims->pipes[0] = door_condemn(pipe, "does not read its replies");
     } else if (wanted > endpoint->waiting_bytes_max) {
-        struct pipe *slowest = pipes_slowest(endpoint->pipes);
+        struct pipe *slowest = pipes_slowest(endpoint->door.pipes);
         if (slowest != NULL) {
-            victims->pipes[0] = pipe_condemn(slowest, "too many bytes wait for it");
+            victims->pipes[0] = door_condemn(slowest, "too many bytes wait for it");
         }
         if (wanted > endpoint->waiting_bytes_max + endpoint->waiting_bytes_max / WAITING_SLACK) {
-            victims->pipes[1] = pipe_condemn(pipe, "too many bytes wait");
+            victims->pipes[1] = door_condemn(pipe, "too many bytes wait");
         }
     }
 }
@@ -111,8 +111,8 @@ static bool book_reply(struct slot *slot, size_t length, struct victims *victims
 {
     struct endpoint *endpoint = slot->endpoint;
     struct pipe *pipe = slot->pipe;
-    uint64_t now_ms = endpoint_now_ms();
-    (void)pthread_mutex_lock(&endpoint->lock);
+    uint64_t now_ms = door_now_ms();
+    (void)pthread_mutex_lock(&endpoint->door.lock);
     judge_reply(endpoint, pipe, length, now_ms, victims);
     bool sends = !pipe->gone && !pipe->condemned;
     if (sends) {
@@ -128,7 +128,7 @@ static bool book_reply(struct slot *slot, size_t length, struct victims *victims
         slot->since_ms = now_ms;
         slot->reply_bytes = length;
     }
-    (void)pthread_mutex_unlock(&endpoint->lock);
+    (void)pthread_mutex_unlock(&endpoint->door.lock);
     return sends;
 }
 
@@ -165,12 +165,12 @@ static void on_receive_failed(struct slot *slot, int code)
     if (code != NNG_ECLOSED) {
         log_error("a slot stopped receiving", LOG_TEXT("error", nng_strerror(code)));
     }
-    (void)pthread_mutex_lock(&endpoint->lock);
+    (void)pthread_mutex_lock(&endpoint->door.lock);
     slot->state = SLOT_FREE;
     endpoint->receiving--;
     endpoint->nng_has--;
-    (void)pthread_cond_broadcast(&endpoint->changed);
-    (void)pthread_mutex_unlock(&endpoint->lock);
+    (void)pthread_cond_broadcast(&endpoint->door.changed);
+    (void)pthread_mutex_unlock(&endpoint->door.lock);
 }
 
 static void on_received(struct slot *slot)
@@ -184,9 +184,9 @@ static void on_received(struct slot *slot)
     nng_msg *message = nng_aio_get_msg(slot->aio);
     nng_aio_set_msg(slot->aio, NULL);
     uint32_t id = (uint32_t)nng_msg_get_pipe(message).id;
-    (void)pthread_mutex_lock(&endpoint->lock);
+    (void)pthread_mutex_lock(&endpoint->door.lock);
     struct slot *next = replace_receiving(endpoint);
-    struct pipe *pipe = pipes_acquire(endpoint->pipes, id);
+    struct pipe *pipe = pipes_acquire(endpoint->door.pipes, id);
     slot->pipe = pipe;
     if (pipe != NULL) {
         slot->state = SLOT_WAIT;
@@ -198,7 +198,7 @@ static void on_received(struct slot *slot)
         slot->next = endpoint->free_slots;
         endpoint->free_slots = slot;
     }
-    (void)pthread_mutex_unlock(&endpoint->lock);
+    (void)pthread_mutex_unlock(&endpoint->door.lock);
     post(next);
     if (pipe == NULL) {
         nng_msg_free(message);
@@ -223,18 +223,18 @@ static void on_sent(struct slot *slot)
         nng_aio_set_msg(slot->aio, NULL);
     }
     struct pipe *pipe = slot->pipe;
-    (void)pthread_mutex_lock(&endpoint->lock);
+    (void)pthread_mutex_lock(&endpoint->door.lock);
     pipe->waiting--;
     pipe->waiting_bytes -= slot->reply_bytes;
-    pipe->progress_ms = endpoint_now_ms();
+    pipe->progress_ms = door_now_ms();
     endpoint->waiting_bytes -= slot->reply_bytes;
     endpoint->sending--;
     endpoint->nng_has--;
     struct slot *next = release(slot);
-    if (endpoint->stopping) {
-        (void)pthread_cond_broadcast(&endpoint->changed);
+    if (endpoint->door.stopping) {
+        (void)pthread_cond_broadcast(&endpoint->door.changed);
     }
-    (void)pthread_mutex_unlock(&endpoint->lock);
+    (void)pthread_mutex_unlock(&endpoint->door.lock);
     post(next);
 }
 
@@ -243,9 +243,9 @@ static void on_sent(struct slot *slot)
 static void on_event(void *context)
 {
     struct slot *slot = context;
-    (void)pthread_mutex_lock(&slot->endpoint->lock);
+    (void)pthread_mutex_lock(&slot->endpoint->door.lock);
     enum slot_state state = slot->state;
-    (void)pthread_mutex_unlock(&slot->endpoint->lock);
+    (void)pthread_mutex_unlock(&slot->endpoint->door.lock);
     CHECK(state == SLOT_RECEIVE || state == SLOT_SEND);
     if (state == SLOT_RECEIVE) {
         on_received(slot);
@@ -259,28 +259,32 @@ void endpoint_reply(struct endpoint *endpoint, uint64_t token, struct view frame
     uint64_t index = (token & UINT32_MAX) - 1;
     CHECK(index < endpoint->slot_count);
     struct slot *slot = &endpoint->slots[index];
-    (void)pthread_mutex_lock(&endpoint->lock);
+    (void)pthread_mutex_lock(&endpoint->door.lock);
     CHECK(slot->state == SLOT_WAIT && slot->generation == (uint32_t)(token >> 32));
-    (void)pthread_mutex_unlock(&endpoint->lock);
+    (void)pthread_mutex_unlock(&endpoint->door.lock);
     admit_answered(endpoint->admit, &slot->pipe->peer, &slot->call);
     send_reply(slot, frame);
 }
 
-void slots_watch(struct endpoint *endpoint)
+void slots_watch(void *context)
 {
-    uint64_t now_ms = endpoint_now_ms();
+    struct endpoint *endpoint = context;
+    uint64_t now_ms = door_now_ms();
     uint32_t next = 0;
     while (next < endpoint->slot_count) {
         nng_pipe victim = {0};
-        (void)pthread_mutex_lock(&endpoint->lock);
+        (void)pthread_mutex_lock(&endpoint->door.lock);
+        if (endpoint->sending == 0) {
+            next = endpoint->slot_count;
+        }
         for (; next < endpoint->slot_count && victim.id == 0; next++) {
             const struct slot *slot = &endpoint->slots[next];
             if (slot->state == SLOT_SEND &&
                 (now_ms - slot->since_ms >= SEND_MAX_MS || is_stuck(slot->pipe, now_ms))) {
-                victim = pipe_condemn(slot->pipe, "does not read its replies");
+                victim = door_condemn(slot->pipe, "does not read its replies");
             }
         }
-        (void)pthread_mutex_unlock(&endpoint->lock);
+        (void)pthread_mutex_unlock(&endpoint->door.lock);
         if (victim.id != 0) {
             (void)nng_pipe_close(victim);
         }
@@ -299,16 +303,16 @@ int slots_start(struct endpoint *endpoint, uint32_t count)
         endpoint->slot_count = i + 1;
         int code = nng_aio_alloc(&slot->aio, on_event, slot);
         if (code == 0) {
-            code = nng_ctx_open(&slot->context, endpoint->socket);
+            code = nng_ctx_open(&slot->context, endpoint->door.socket);
         }
         if (code != 0) {
             return code;
         }
     }
     for (uint32_t i = 0; i < count; i++) {
-        (void)pthread_mutex_lock(&endpoint->lock);
+        (void)pthread_mutex_lock(&endpoint->door.lock);
         struct slot *slot = take_to_receive(&endpoint->slots[i]);
-        (void)pthread_mutex_unlock(&endpoint->lock);
+        (void)pthread_mutex_unlock(&endpoint->door.lock);
         post(slot);
     }
     return 0;

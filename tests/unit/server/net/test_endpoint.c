@@ -1,39 +1,15 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* The command endpoint over real TLS, with clients in this process and the engine's place taken at
+ * link time. */
+#include "tests/unit/server/net/scene.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
-#include <nng/supplemental/tls/tls.h>
-
-#include <cmocka.h>
 
 #include "proto/frame.h"
-#include "server/log.h"
-#include "server/net/certificate.h"
 #include "server/net/endpoint.h"
-#include "server/text_file.h"
 
-/* The endpoint over real TLS, with clients in this process and the engine's place taken at link
- * time. */
-
-static char folder[] = "/tmp/activityd-endpoint-XXXXXX";
-static char url[64];
-static struct policy *policy;
 static struct admit *admit;
-static struct certificates certificates;
 static struct endpoint *endpoint;
 
 /* ---- The engine ---- */
@@ -104,70 +80,13 @@ static void ignore_drain(void *context)
 
 /* ---- The scene ---- */
 
-static void shell(const char *line)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)execl("/bin/sh", "sh", "-c", line, "sh", folder, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
-
-static char *read_text(const char *name, const char *suffix)
-{
-    char path[128];
-    char error[256];
-    (void)snprintf(path, sizeof path, "%s/%s%s", folder, name, suffix);
-    char *text = text_file_read(path, 0, error, sizeof error);
-    if (text == NULL) {
-        fail_msg("%s", error);
-    }
-    return text;
-}
-
-static bool log_says(const char *text)
-{
-    char *all = read_text("log", "");
-    bool says = strstr(all, text) != NULL;
-    free(all);
-    return says;
-}
-
-static void await_log(const char *text, int seconds)
-{
-    for (int i = 0; i < seconds * 20; i++) {
-        if (log_says(text)) {
-            return;
-        }
-        nng_msleep(50);
-    }
-    char *all = read_text("log", "");
-    print_error("%s\n", all);
-    free(all);
-    fail_msg("the log does not say: %s", text);
-}
-
-static void choose_url(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    assert_int_equal(close(fd), 0);
-    (void)snprintf(url, sizeof url, "tls+tcp://127.0.0.1:%u", ntohs(address.sin_port));
-}
-
 static struct endpoint_options standard(void)
 {
-    return (struct endpoint_options){.url = url,
-                                     .ca_pem = certificates.ca_pem,
-                                     .cert_pem = certificates.cert_pem,
-                                     .key_pem = certificates.key_pem,
-                                     .policy = policy,
+    return (struct endpoint_options){.url = scene.url,
+                                     .ca_pem = scene.certificates.ca_pem,
+                                     .cert_pem = scene.certificates.cert_pem,
+                                     .key_pem = scene.certificates.key_pem,
+                                     .policy = scene.policy,
                                      .admit = admit,
                                      .slots = 64,
                                      .connections_max = 16,
@@ -200,27 +119,10 @@ static int stop(void **state)
 static nng_socket client_of(const char *who, bool raw)
 {
     nng_socket client;
-    nng_dialer dialer;
-    nng_tls_config *tls;
     assert_int_equal(raw ? nng_req0_open_raw(&client) : nng_req0_open(&client), 0);
-    assert_int_equal(nng_tls_config_alloc(&tls, NNG_TLS_MODE_CLIENT), 0);
-    assert_int_equal(nng_tls_config_ca_chain(tls, certificates.ca_pem, NULL), 0);
-    assert_int_equal(nng_tls_config_server_name(tls, "localhost"), 0);
-    if (who != NULL) {
-        char *cert = read_text(who, ".crt");
-        char *key = read_text(who, ".key");
-        assert_int_equal(nng_tls_config_own_cert(tls, cert, key, NULL), 0);
-        free(cert);
-        free(key);
-    }
     assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECVTIMEO, 5000), 0);
     assert_int_equal(nng_socket_set_ms(client, NNG_OPT_SENDTIMEO, 5000), 0);
-    assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECONNMINT, 1000), 0);
-    assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECONNMAXT, 1000), 0);
-    assert_int_equal(nng_dialer_create(&dialer, client, url), 0);
-    assert_int_equal(nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls), 0);
-    nng_tls_config_free(tls);
-    assert_int_equal(nng_dialer_start(dialer, NNG_FLAG_NONBLOCK), 0);
+    scene_dial(client, who);
     return client;
 }
 
@@ -265,34 +167,19 @@ static int check(nng_socket client)
 static void test_who_is_let_in(void **state)
 {
     (void)state;
-    static const struct {
-        const char *who;
-        const char *reason; /* NULL: served */
-    } rows[] = {
-        {"worker", NULL},
-        {"other", NULL},
-        {"stranger", "reason=\"no rule\" principal=spiffe://t/stranger peer=127.0.0.1:"},
-        {"two", "more than one subject alternative name"},
-        {"mixed", "more than one subject alternative name"},
-        {"none", "has no subject alternative name"},
-        {"dns", "is no SPIFFE ID"},
-        {"foreign", "TLS handshake failed"},
-        {"expired", "TLS handshake failed"},
-        {"server", "TLS handshake failed"}, /* a server's certificate is no client's */
-        {NULL, "TLS handshake failed"},
-    };
     const struct endpoint_options options = standard();
     start(&options);
     engine_set(100);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        nng_socket client = client_of(rows[i].who, false);
-        if (rows[i].reason == NULL) {
+    for (size_t i = 0; i < SCENE_PEERS; i++) {
+        const struct scene_peer *peer = &scene_peers[i];
+        nng_socket client = client_of(peer->who, false);
+        if (peer->reason == NULL) {
             assert_int_equal(check(client), 0);
         } else {
             assert_int_equal(nng_socket_set_ms(client, NNG_OPT_SENDTIMEO, 300), 0);
             assert_int_equal(nng_socket_set_ms(client, NNG_OPT_RECVTIMEO, 300), 0);
             assert_int_not_equal(check(client), 0);
-            await_log(rows[i].reason, 5);
+            await_log(peer->reason, 5);
         }
         assert_int_equal(nng_close(client), 0);
     }
@@ -492,75 +379,26 @@ static void test_start_errors(void **state)
 
 /* ---- Before and after ---- */
 
-static int fresh_log(void **state)
-{
-    (void)state;
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/log", folder);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return -1;
-    }
-    static int previous = -1;
-    log_init(fd, LOG_LEVEL_INFO, true);
-    if (previous >= 0) {
-        (void)close(previous);
-    }
-    previous = fd;
-    return 0;
-}
-
 static int setup(void **state)
 {
     (void)state;
-    char path[128];
-    char error[512];
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    shell("c=.make/devcerts.sh; $c ca $1 ca && $c ca $1 foreign-ca && "
-          "$c issue $1 server ca serverAuth DNS:localhost,IP:127.0.0.1 && "
-          "$c issue $1 worker ca clientAuth URI:spiffe://t/worker && "
-          "$c issue $1 other ca clientAuth URI:spiffe://t/other && "
-          "$c issue $1 stranger ca clientAuth URI:spiffe://t/stranger && "
-          "$c issue $1 two ca clientAuth URI:spiffe://t/worker,URI:spiffe://t/other && "
-          "$c issue $1 mixed ca clientAuth URI:spiffe://t/worker,DNS:worker && "
-          "$c issue $1 none ca clientAuth - && "
-          "$c issue $1 dns ca clientAuth DNS:worker && "
-          "$c issue $1 foreign foreign-ca clientAuth URI:spiffe://t/worker && "
-          "$c issue $1 expired ca clientAuth URI:spiffe://t/worker 0 && "
-          "for n in worker other; do echo "
-          "\"rule \\\"spiffe://t/$n\\\" { methods = {read} tenant = acme }\"; done >$1/policy");
-    const char *files[3][2] = {{"ca", ".crt"}, {"server", ".crt"}, {"server", ".key"}};
-    char paths[3][128];
-    for (int i = 0; i < 3; i++) {
-        (void)snprintf(paths[i], sizeof paths[i], "%s/%s%s", folder, files[i][0], files[i][1]);
-    }
-    (void)snprintf(path, sizeof path, "%s/policy", folder);
-    if (certificates_load(paths[0], paths[1], paths[2], &certificates, error, sizeof error) != 0 ||
-        policy_load(path, &policy, error, sizeof error) != 0) {
-        print_error("%s\n", error);
-        return -1;
-    }
     const struct admit_options options = {.epoch = 1,
                                           .slow_call_ms = 100000,
                                           .boot_ms = read_clock,
                                           .health = read_health,
                                           .drain = ignore_drain};
     admit = admit_new(&options);
-    endpoint_init_library();
-    return admit != NULL ? 0 : -1;
+    return admit == NULL
+               ? -1
+               : scene_make("rule \"spiffe://t/worker\" { methods = {read} tenant = acme }\n"
+                            "rule \"spiffe://t/other\" { methods = {read} tenant = acme }\n");
 }
 
 static int teardown(void **state)
 {
     (void)state;
     admit_free(admit);
-    policy_free(policy);
-    certificates_deinit(&certificates);
-    log_init(2, LOG_LEVEL_INFO, false);
-    endpoint_fini_library();
-    shell("rm -rf $1");
+    scene_end();
     return 0;
 }
 

@@ -84,7 +84,7 @@ static void test_requests_of_gone_connections(void **state)
         assert_int_equal(add(pipes, id, name, 0), PIPES_ADMITTED);
         held[id - 1] = pipes_acquire(pipes, id);
         pipes_remove(pipes, id);
-        assert_true(held[id - 1]->gone);
+        assert_true(atomic_load(held[id - 1]->peer.gone));
         assert_null(pipes_acquire(pipes, id));
     }
     assert_int_equal(pipes_count(pipes), 0);
@@ -99,9 +99,44 @@ static void test_requests_of_gone_connections(void **state)
     for (uint32_t id = 10; id < 14; id++) {
         struct pipe *pipe = pipes_acquire(pipes, id);
         assert_non_null(pipe);
-        assert_false(pipe->gone);
+        assert_false(atomic_load(pipe->peer.gone));
         pipes_release(pipes, pipe);
     }
+    pipes_free(pipes);
+}
+
+/* What admission counts and looks at while it has a request: the waits of a principal over all its
+ * connections, and whether this one is gone. */
+static void test_what_admission_gets(void **state)
+{
+    (void)state;
+    struct pipes *pipes = pipes_new(&small);
+    assert_int_equal(add(pipes, 1, "spiffe://a/b", 0), PIPES_ADMITTED);
+    assert_int_equal(add(pipes, 2, "spiffe://a/b", 0), PIPES_ADMITTED);
+    assert_int_equal(add(pipes, 3, "spiffe://a/c", 0), PIPES_ADMITTED);
+    struct pipe *one = pipes_acquire(pipes, 1);
+    struct pipe *two = pipes_acquire(pipes, 2);
+    struct pipe *other = pipes_acquire(pipes, 3);
+    assert_ptr_equal(one->peer.waits, two->peer.waits);
+    assert_ptr_not_equal(one->peer.waits, other->peer.waits);
+    assert_int_equal(atomic_load(one->peer.waits), 0);
+    (void)atomic_fetch_add(one->peer.waits, 1);
+    assert_ptr_not_equal(one->peer.gone, two->peer.gone);
+    pipes_remove(pipes, 1);
+    assert_true(atomic_load(one->peer.gone));
+    assert_false(atomic_load(two->peer.gone));
+    assert_int_equal(atomic_load(two->peer.waits), 1);
+    (void)atomic_fetch_sub(one->peer.waits, 1);
+    pipes_release(pipes, one);
+    /* The place of the one that went is used again, and begins anew. */
+    assert_int_equal(add(pipes, 4, "spiffe://a/b", 0), PIPES_ADMITTED);
+    struct pipe *again = pipes_acquire(pipes, 4);
+    assert_ptr_equal(again, one);
+    assert_false(atomic_load(again->peer.gone));
+    assert_ptr_equal(again->peer.waits, two->peer.waits);
+    pipes_release(pipes, again);
+    pipes_release(pipes, two);
+    pipes_release(pipes, other);
     pipes_free(pipes);
 }
 
@@ -156,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_connects_per_minute),
         cmocka_unit_test(test_requests_of_gone_connections),
+        cmocka_unit_test(test_what_admission_gets),
         cmocka_unit_test(test_slowest),
         cmocka_unit_test(test_principals_come_and_go),
     };

@@ -1,0 +1,283 @@
+#include "server/net/door.h"
+
+#include <netinet/in.h>
+#include <nng/supplemental/tls/tls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/limits.h"
+#include "server/log.h"
+
+#define LINGER_MS 300 /* nng_close does not wait for what is in its buffers */
+
+uint64_t door_now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- Who is let in ---- */
+
+/* False when there is none any more: a peer that has reset the connection since. */
+static bool read_address(nng_pipe pipe, char to[REMOTE_END_MAX])
+{
+    nng_sockaddr address = {.s_family = NNG_AF_UNSPEC};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+    (void)nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &address);
+    switch (address.s_family) {
+    case NNG_AF_INET:
+        in.sin_addr.s_addr = address.s_in.sa_addr;
+        in.sin_port = address.s_in.sa_port;
+        remote_end_write((const struct sockaddr *)(const void *)&in, to);
+        return true;
+    case NNG_AF_INET6:
+        memcpy(&in6.sin6_addr, address.s_in6.sa_addr, sizeof in6.sin6_addr);
+        in6.sin6_port = address.s_in6.sa_port;
+        remote_end_write((const struct sockaddr *)(const void *)&in6, to);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The one subject alternative name of a verified certificate. Returns NULL, or why there is none.
+ */
+static const char *read_principal(nng_pipe pipe, char *to, size_t size)
+{
+    bool verified = false;
+    void *list = NULL;
+    if (nng_pipe_get_bool(pipe, NNG_OPT_TLS_VERIFIED, &verified) != 0 || !verified) {
+        return "no verified certificate";
+    }
+    if (nng_pipe_get_ptr(pipe, NNG_OPT_TLS_PEER_ALT_NAMES, &list) != 0 || list == NULL) {
+        return "the certificate has no subject alternative name";
+    }
+    char **names = list;
+    size_t count = 0;
+    for (; names[count] != NULL; count++) {
+        if (count == 0) {
+            (void)snprintf(to, size, "%s", names[0]);
+        }
+        free(names[count]); /* the engine's mallocs */
+    }
+    free(names);
+    return count == 1 ? NULL : "the certificate has more than one subject alternative name";
+}
+
+/* Returns NULL, or why it is not let in. */
+static const char *enter(struct door *door, nng_pipe pipe, struct view principal,
+                         const struct policy_rule *rule, const char *address)
+{
+    const char *reason = "the server is about to stop";
+    (void)pthread_mutex_lock(&door->lock);
+    if (!door->stopping) {
+        const char *const reasons[] = {
+            [PIPES_ADMITTED] = NULL,
+            [PIPES_FULL] = door->kind->full,
+            [PIPES_PRINCIPAL_FULL] = "connections_per_principal is reached",
+            [PIPES_PRINCIPAL_TOO_FAST] = "connects_per_minute is reached",
+        };
+        reason = reasons[pipes_add(door->pipes, (uint32_t)pipe.id, principal, rule, address,
+                                   door_now_ms())];
+        atomic_store(&door->connections, pipes_count(door->pipes));
+    }
+    (void)pthread_mutex_unlock(&door->lock);
+    return reason;
+}
+
+static const char *admit_pipe(struct door *door, nng_pipe pipe, char *principal, size_t size,
+                              const char *address)
+{
+    const char *reason = read_principal(pipe, principal, size);
+    if (reason != NULL) {
+        return reason;
+    }
+    struct view name = view_of(principal);
+    if (!policy_principal_valid(name)) {
+        return "the subject alternative name is no SPIFFE ID";
+    }
+    const struct policy_rule *rule = policy_find(door->policy, name);
+    if (rule == NULL) {
+        return "no rule";
+    }
+    if (door->kind->needs_feed && !rule->feed) {
+        return "feed is not allowed";
+    }
+    return enter(door, pipe, name, rule, address);
+}
+
+static void forget_pipe(struct door *door, nng_pipe pipe)
+{
+    (void)pthread_mutex_lock(&door->lock);
+    pipes_remove(door->pipes, (uint32_t)pipe.id);
+    uint32_t left = pipes_count(door->pipes);
+    atomic_store(&door->connections, left);
+    (void)pthread_mutex_unlock(&door->lock);
+    log_debug("peer gone", LOG_NUMBER("pipe", pipe.id), LOG_NUMBER("connections", left),
+              LOG_TEXT("endpoint", door->kind->name));
+}
+
+static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
+{
+    static struct log_rate refusal_rate = {.most = 20, .period_ms = 60000};
+    struct door *door = context;
+    if (event == NNG_PIPE_EV_REM_POST) {
+        forget_pipe(door, pipe);
+        return;
+    }
+    char address[REMOTE_END_MAX] = "?";
+    char principal[LIMIT_PRINCIPAL_LENGTH + 2] = ""; /* one more: too long must not become valid */
+    const char *reason = "the connection is dead";
+    if (read_address(pipe, address)) {
+        reason = admit_pipe(door, pipe, principal, sizeof principal, address);
+    }
+    if (reason != NULL) {
+        log_write_rated(&refusal_rate, LOG_LEVEL_WARNING, "peer refused",
+                        LOG_FIELDS(LOG_TEXT("reason", reason), LOG_TEXT("principal", principal),
+                                   LOG_TEXT("peer", address),
+                                   LOG_TEXT("endpoint", door->kind->name)));
+        (void)nng_pipe_close(pipe);
+        return;
+    }
+    log_debug("peer connected", LOG_NUMBER("pipe", pipe.id), LOG_TEXT("principal", principal),
+              LOG_TEXT("peer", address), LOG_TEXT("endpoint", door->kind->name));
+}
+
+nng_pipe door_condemn(struct pipe *pipe, const char *reason)
+{
+    static struct log_rate rate = {.most = 10, .period_ms = 60000};
+    nng_pipe none = {0};
+    if (pipe->condemned || pipe->gone) {
+        return none;
+    }
+    pipe->condemned = true;
+    log_write_rated(
+        &rate, LOG_LEVEL_WARNING, "peer closed",
+        LOG_FIELDS(LOG_TEXT("reason", reason),
+                   LOG_BYTES("principal", pipe->peer.principal.bytes, pipe->peer.principal.length),
+                   LOG_TEXT("peer", pipe->address), LOG_NUMBER("waiting", pipe->waiting),
+                   LOG_NUMBER("waiting_bytes", pipe->waiting_bytes)));
+    return (nng_pipe){.id = pipe->id};
+}
+
+/* ---- Beginning and end ---- */
+
+int door_init(struct door *door, const struct door_kind *kind, const struct door_options *options)
+{
+    pthread_condattr_t attributes;
+    memset(door, 0, sizeof *door);
+    door->kind = kind;
+    door->policy = options->policy;
+    door->step = "beginning";
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&door->changed, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_mutex_init(&door->lock, NULL);
+    door->pipes = pipes_new(&options->limits);
+    return door->pipes != NULL ? 0 : NNG_ENOMEM;
+}
+
+int door_open(struct door *door)
+{
+    door->step = "opening the endpoint";
+    int code = door->kind->open(&door->socket);
+    if (code != 0) {
+        return code;
+    }
+    /* Before any listener: a pipe has the limit of its birth, and the standard one is none. */
+    code = nng_socket_set_size(door->socket, NNG_OPT_RECVMAXSZ, door->kind->receive_bytes);
+    if (code == 0) {
+        code = nng_pipe_notify(door->socket, NNG_PIPE_EV_ADD_PRE, on_pipe, door);
+    }
+    if (code == 0) {
+        code = nng_pipe_notify(door->socket, NNG_PIPE_EV_REM_POST, on_pipe, door);
+    }
+    return code;
+}
+
+int door_watch(struct door *door, unsigned watch_ms, void (*look)(void *context), void *context)
+{
+    door->watch_ms = watch_ms;
+    door->look = look;
+    door->look_context = context;
+    return watchdog_start(door);
+}
+
+static int make_tls(const struct door_options *options, nng_tls_config **tls)
+{
+    int code = nng_tls_config_alloc(tls, NNG_TLS_MODE_SERVER);
+    if (code != 0) {
+        return code;
+    }
+    code = nng_tls_config_auth_mode(*tls, NNG_TLS_AUTH_MODE_REQUIRED);
+    if (code == 0) {
+        code = nng_tls_config_version(*tls, NNG_TLS_1_2, NNG_TLS_1_3);
+    }
+    if (code == 0) {
+        code = nng_tls_config_ca_chain(*tls, options->ca_pem, NULL);
+    }
+    if (code == 0) {
+        code = nng_tls_config_own_cert(*tls, options->cert_pem, options->key_pem, NULL);
+    }
+    return code;
+}
+
+static int start_listener(struct door *door, const char *url, nng_tls_config *tls)
+{
+    nng_listener listener;
+    int code = nng_listener_create(&listener, door->socket, url);
+    if (code == 0) {
+        code = nng_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, tls);
+    }
+    if (code == 0) {
+        code = nng_listener_set_bool(listener, NNG_OPT_TCP_KEEPALIVE, true);
+    }
+    return code == 0 ? nng_listener_start(listener, 0) : code;
+}
+
+int door_listen(struct door *door, const struct door_options *options)
+{
+    nng_tls_config *tls = NULL;
+    door->step = "TLS";
+    int code = make_tls(options, &tls);
+    if (code == 0) {
+        door->step = "listening";
+        code = start_listener(door, options->url, tls);
+    }
+    if (tls != NULL) {
+        nng_tls_config_free(tls);
+    }
+    return code;
+}
+
+void door_explain(const struct door *door, const char *url, int code, char *error, size_t size)
+{
+    (void)snprintf(error, size, "%s: %s: %s", url, door->step, nng_strerror(code));
+}
+
+void door_close(struct door *door)
+{
+    (void)pthread_mutex_lock(&door->lock);
+    door->stopping = true;
+    (void)pthread_mutex_unlock(&door->lock);
+    watchdog_stop(door);
+    if (nng_socket_id(door->socket) <= 0) {
+        return;
+    }
+    if (atomic_load(&door->connections) > 0) {
+        nng_msleep(LINGER_MS);
+    }
+    (void)nng_close(door->socket);
+}
+
+void door_deinit(struct door *door)
+{
+    pipes_free(door->pipes);
+    (void)pthread_cond_destroy(&door->changed);
+    (void)pthread_mutex_destroy(&door->lock);
+}

@@ -1,0 +1,90 @@
+/* A listening socket behind mutual TLS, and who is let in: what the command endpoint and the
+ * change-feed endpoint have in common.
+ *
+ * A connection is let in when its certificate was verified, carries exactly one subject alternative
+ * name, that is a principal with a rule (one with `feed` where that is asked for), and no cap is
+ * reached; otherwise it is closed before its first message, and the log says why. A watchdog closes
+ * connections that are dead without NNG's knowing. */
+#ifndef ACTIVITYD_SERVER_NET_DOOR_H
+#define ACTIVITYD_SERVER_NET_DOOR_H
+
+#include <nng/nng.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/net/pipes.h"
+#include "server/rpc/policy.h"
+
+/* A connection's TLS state and buffers in NNG and mbedTLS (measured: 60 KiB with TLS 1.3). */
+#define DOOR_CONNECTION_BYTES (96 * 1024)
+
+/* What the endpoints differ in. Constant. */
+struct door_kind {
+    const char *name;     /* for diagnostics */
+    const char *full;     /* that connections_max is reached, in the words of the configuration */
+    bool needs_feed;      /* the rule must have `feed` */
+    size_t receive_bytes; /* a peer that sends a longer message is closed */
+    int (*open)(nng_socket *socket);
+};
+
+struct door_options {
+    const char *url;
+    const char *ca_pem;
+    const char *cert_pem;
+    const char *key_pem;
+    const struct policy *policy;
+    struct pipes_limits limits;
+};
+
+struct door {
+    const struct door_kind *kind;
+    const struct policy *policy;
+    nng_socket socket;
+    const char *step; /* of its beginning, for an error's text */
+
+    pthread_mutex_t lock; /* never held while NNG is called */
+    pthread_cond_t changed;
+    bool stopping;
+    struct pipes *pipes;
+    atomic_uint connections; /* those in `pipes` that live, for readers without the lock */
+
+    pthread_t watchdog;
+    bool watchdog_runs;
+    unsigned watch_ms;
+    void (*look)(void *context);
+    void *look_context;
+};
+
+/* Beginning, in this order; what fails leaves a door that can be closed and deinitialised. Return 0
+ * or NNG's error, which door_explain puts into a sentence. The strings are copied, the policy is
+ * borrowed until door_deinit. */
+__attribute__((warn_unused_result)) int door_init(struct door *door, const struct door_kind *kind,
+                                                  const struct door_options *options);
+__attribute__((warn_unused_result)) int door_open(struct door *door);
+/* Starts the watchdog. It calls `look` (may be NULL) each watch_ms. */
+__attribute__((warn_unused_result)) int door_watch(struct door *door, unsigned watch_ms,
+                                                   void (*look)(void *context), void *context);
+__attribute__((warn_unused_result)) int door_listen(struct door *door,
+                                                    const struct door_options *options);
+void door_explain(const struct door *door, const char *url, int code, char *error, size_t size);
+
+/* Nobody is let in any more, the watchdog ends, what was sent gets a moment to leave, the socket is
+ * closed and with it all connections. Also after a beginning that failed. */
+void door_close(struct door *door);
+void door_deinit(struct door *door);
+
+/* Has a connection closed, once. Under the lock. What is returned, if it has an id, is then closed
+ * by the caller without it. */
+nng_pipe door_condemn(struct pipe *pipe, const char *reason);
+
+/* CLOCK_MONOTONIC in ms: for what stays within an endpoint. */
+uint64_t door_now_ms(void);
+
+/* For door.c: the thread, in watchdog.c. */
+int watchdog_start(struct door *door);
+void watchdog_stop(struct door *door); /* also when it was never started */
+
+#endif

@@ -1,0 +1,208 @@
+/* What the endpoints' tests have in common: certificates of all kinds, a policy, a free port, a log
+ * that can be read, and clients over real TLS in this process. */
+#ifndef ACTIVITYD_TESTS_UNIT_SERVER_NET_SCENE_H
+#define ACTIVITYD_TESTS_UNIT_SERVER_NET_SCENE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
+
+#include <cmocka.h>
+
+#include "server/log.h"
+#include "server/net/certificate.h"
+#include "server/net/library.h"
+#include "server/rpc/policy.h"
+#include "server/text_file.h"
+
+static struct scene {
+    char folder[64];
+    char url[64];
+    struct policy *policy;
+    struct certificates certificates;
+} scene;
+
+static inline void scene_shell(const char *line)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)execl("/bin/sh", "sh", "-c", line, "sh", scene.folder, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static inline char *scene_text(const char *name, const char *suffix)
+{
+    char path[128];
+    char error[256];
+    (void)snprintf(path, sizeof path, "%s/%s%s", scene.folder, name, suffix);
+    char *text = text_file_read(path, 0, error, sizeof error);
+    if (text == NULL) {
+        fail_msg("%s", error);
+    }
+    return text;
+}
+
+static inline bool log_says(const char *text)
+{
+    char *all = scene_text("log", "");
+    bool says = strstr(all, text) != NULL;
+    free(all);
+    return says;
+}
+
+static inline void await_log(const char *text, int seconds)
+{
+    for (int i = 0; i < seconds * 20; i++) {
+        if (log_says(text)) {
+            return;
+        }
+        nng_msleep(50);
+    }
+    char *all = scene_text("log", "");
+    print_error("%s\n", all);
+    free(all);
+    fail_msg("the log does not say: %s", text);
+}
+
+static inline uint16_t free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(close(fd), 0);
+    return ntohs(address.sin_port);
+}
+
+static inline void choose_url(void)
+{
+    (void)snprintf(scene.url, sizeof scene.url, "tls+tcp://127.0.0.1:%u", free_port());
+}
+
+/* Begins to connect in the background; `who` NULL: without a certificate. */
+static inline void scene_dial(nng_socket socket, const char *who)
+{
+    nng_dialer dialer;
+    nng_tls_config *tls;
+    assert_int_equal(nng_tls_config_alloc(&tls, NNG_TLS_MODE_CLIENT), 0);
+    assert_int_equal(nng_tls_config_ca_chain(tls, scene.certificates.ca_pem, NULL), 0);
+    assert_int_equal(nng_tls_config_server_name(tls, "localhost"), 0);
+    if (who != NULL) {
+        char *cert = scene_text(who, ".crt");
+        char *key = scene_text(who, ".key");
+        assert_int_equal(nng_tls_config_own_cert(tls, cert, key, NULL), 0);
+        free(cert);
+        free(key);
+    }
+    assert_int_equal(nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, 1000), 0);
+    assert_int_equal(nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, 1000), 0);
+    assert_int_equal(nng_dialer_create(&dialer, socket, scene.url), 0);
+    assert_int_equal(nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls), 0);
+    nng_tls_config_free(tls);
+    assert_int_equal(nng_dialer_start(dialer, NNG_FLAG_NONBLOCK), 0);
+}
+
+/* Who has which certificate, and whether it is a good one for a client. */
+struct scene_peer {
+    const char *who;
+    const char *reason; /* NULL: has a rule */
+};
+static const struct scene_peer scene_peers[] = {
+    {"worker", NULL},
+    {"other", NULL},
+    {"stranger", "reason=\"no rule\" principal=spiffe://t/stranger peer=127.0.0.1:"},
+    {"two", "more than one subject alternative name"},
+    {"mixed", "more than one subject alternative name"},
+    {"none", "has no subject alternative name"},
+    {"dns", "is no SPIFFE ID"},
+    {"foreign", "TLS handshake failed"},
+    {"expired", "TLS handshake failed"},
+    {"server", "TLS handshake failed"}, /* a server's certificate is no client's */
+    {NULL, "TLS handshake failed"},
+};
+#define SCENE_PEERS (sizeof scene_peers / sizeof scene_peers[0])
+
+/* cmocka's setup of each test: the log begins anew. */
+static inline int fresh_log(void **state)
+{
+    (void)state;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/log", scene.folder);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return -1;
+    }
+    static int previous = -1;
+    log_init(fd, LOG_LEVEL_INFO, true);
+    if (previous >= 0) {
+        (void)close(previous);
+    }
+    previous = fd;
+    return 0;
+}
+
+/* Makes the certificates and reads a policy, given as its text. Returns 0 or -1. */
+static inline int scene_make(const char *policy)
+{
+    static const char *const files[3][2] = {{"ca", ".crt"}, {"server", ".crt"}, {"server", ".key"}};
+    char path[3][128];
+    char error[512];
+    (void)snprintf(scene.folder, sizeof scene.folder, "/tmp/activityd-endpoint-XXXXXX");
+    if (mkdtemp(scene.folder) == NULL) {
+        return -1;
+    }
+    scene_shell("c=.make/devcerts.sh; $c ca $1 ca && $c ca $1 foreign-ca && "
+                "$c issue $1 server ca serverAuth DNS:localhost,IP:127.0.0.1 && "
+                "for n in worker other stranger; do "
+                "$c issue $1 $n ca clientAuth URI:spiffe://t/$n || exit 1; done && "
+                "$c issue $1 two ca clientAuth URI:spiffe://t/worker,URI:spiffe://t/other && "
+                "$c issue $1 mixed ca clientAuth URI:spiffe://t/worker,DNS:worker && "
+                "$c issue $1 none ca clientAuth - && "
+                "$c issue $1 dns ca clientAuth DNS:worker && "
+                "$c issue $1 foreign foreign-ca clientAuth URI:spiffe://t/worker && "
+                "$c issue $1 expired ca clientAuth URI:spiffe://t/worker 0");
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path[i], sizeof path[i], "%s/%s%s", scene.folder, files[i][0], files[i][1]);
+    }
+    int outcome =
+        certificates_load(path[0], path[1], path[2], &scene.certificates, error, sizeof error);
+    (void)snprintf(path[0], sizeof path[0], "%s/policy", scene.folder);
+    FILE *file = fopen(path[0], "w");
+    if (outcome != 0 || file == NULL || fputs(policy, file) < 0 || fclose(file) != 0 ||
+        policy_load(path[0], &scene.policy, error, sizeof error) != 0) {
+        print_error("%s\n", error);
+        return -1;
+    }
+    library_init();
+    return 0;
+}
+
+static inline void scene_end(void)
+{
+    policy_free(scene.policy);
+    certificates_deinit(&scene.certificates);
+    log_init(2, LOG_LEVEL_INFO, false);
+    library_fini();
+    scene_shell("rm -rf $1");
+}
+
+#endif
