@@ -76,6 +76,8 @@ enum {
     INFO_TIME_MS = 3,
     INFO_START_TIME_MS = 4,
     INFO_LIMITS = 5,
+    INFO_FEED_URL = 6,
+    INFO_FEED_ALLOWED = 7,
     INFO_DURABILITY = 8,
     INFO_CERTIFICATES = 9,
     INFO_JOURNAL_INDEX = 10,
@@ -85,6 +87,7 @@ enum {
     INFO_RUNNING_ACTIVITIES = 14,
     INFO_INDEX = 15,
     INFO_PRINCIPAL = 16,
+    INFO_FEED = 17,
 };
 
 /* Limit {name = 1, value = 2} */
@@ -99,7 +102,7 @@ static uint8_t *put_limits(const struct core_limits *limits, uint8_t *to)
     return to;
 }
 
-/* Texts of the server's own certificates, cut to what a certificate may sensibly say. */
+/* Texts of the server's own certificates and configuration, cut to what they may sensibly say. */
 static struct bytes cut(const char *text)
 {
     struct bytes bytes = bytes_of_text(text);
@@ -121,25 +124,61 @@ static uint8_t *put_certificates(const struct answer_facts *facts, uint8_t *to)
     return to;
 }
 
+/* FeedInfo {subscribers = 1, parked = 2, frames = 3, bytes = 4, events = 5, progress_frames = 6,
+ * reads = 7, fills = 8, resets = 9} */
+static uint8_t *put_feed(const struct answer_feed *feed, uint8_t *to)
+{
+    uint8_t one[128];
+    uint8_t *end = encode_number(one, 1, feed->subscribers);
+    end = encode_number(end, 2, feed->parked);
+    end = encode_number(end, 3, feed->frames);
+    end = encode_number(end, 4, feed->bytes);
+    end = encode_number(end, 5, feed->events);
+    end = encode_number(end, 6, feed->progress_frames);
+    end = encode_number(end, 7, feed->reads);
+    end = encode_number(end, 8, feed->fills);
+    end = encode_number(end, 9, feed->resets);
+    return encode_member(to, INFO_FEED, encoded_since(one, end));
+}
+
+/* Where the caller can subscribe, if there is such a place. */
+static uint8_t *put_feed_url(const struct answering *on, uint8_t *to)
+{
+    const char *url = on->facts->feed_url;
+    if (url == NULL || url[0] == '\0') {
+        return to;
+    }
+    to = encode_bytes(to, INFO_FEED_URL, cut(url));
+    return encode_number(to, INFO_FEED_ALLOWED, (on->query->caller.rights & RIGHT_FEED) != 0);
+}
+
 static struct bytes get_server_info(const struct answering *on, uint8_t *to)
 {
     const struct answer_facts *facts = on->facts;
     struct core_info info;
     core_info(on->core, &info);
+    /* What can be read: without a feed that is what the core keeps. */
+    struct answer_feed feed = {.head_sequence = info.head_sequence,
+                               .oldest_sequence = info.oldest_sequence};
+    if (facts->feed != NULL) {
+        facts->feed(facts->feed_context, &feed);
+    }
     uint8_t *end = encode_bytes(to + REPLY_HEAD_MAX, INFO_VERSION, bytes_of_text(facts->version));
     end = encode_fixed64(end, INFO_EPOCH, facts->epoch);
     end = encode_number(end, INFO_TIME_MS, info.wall_ms);
     end = encode_number(end, INFO_START_TIME_MS, facts->start_ms);
     end = put_limits(&info.limits, end);
+    end = put_feed_url(on, end);
     end = encode_bytes(end, INFO_DURABILITY, bytes_of_text(facts->durability));
     end = put_certificates(facts, end);
     end = encode_number(end, INFO_JOURNAL_INDEX, info.index);
-    end = encode_number(end, INFO_HEAD_SEQUENCE, info.head_sequence);
-    end = encode_number(end, INFO_OLDEST_SEQUENCE, info.oldest_sequence);
+    end = encode_number(end, INFO_HEAD_SEQUENCE, feed.head_sequence);
+    end = encode_number(end, INFO_OLDEST_SEQUENCE, feed.oldest_sequence);
     end = encode_number(end, INFO_REQUEST_ID_KEPT_MS, info.request_id_kept_ms);
     end = encode_number(end, INFO_RUNNING_ACTIVITIES, info.running);
     end = encode_bytes(end, INFO_INDEX, bytes_of_text(facts->index));
     end = encode_bytes(end, INFO_PRINCIPAL, on->query->caller.principal);
+    end = facts->feed != NULL ? put_feed(&feed, end) : end;
     return frame_around(facts->epoch, to, end);
 }
 
@@ -177,6 +216,19 @@ static struct bytes find_activities(const struct answering *on, uint8_t *to)
     return frame_around(on->facts->epoch, to, end);
 }
 
+/* Without waiting: one look. */
+static struct bytes wait_now(const struct answering *on, uint8_t *to)
+{
+    struct answer_wait wait;
+    uint64_t epoch = on->facts->epoch;
+    answer_wait_init(on->query, &wait);
+    size_t length = answer_wait_look(on->core, &on->query->caller, epoch, &wait, to);
+    if (length == 0) {
+        length = answer_wait_over(on->core, epoch, &wait, 0, to);
+    }
+    return bytes_of(to, length);
+}
+
 void query_answer(const struct core *core, struct bytes encoded, const struct answer_facts *facts,
                   uint8_t *to, struct answer *answer)
 {
@@ -205,6 +257,10 @@ void query_answer(const struct core *core, struct bytes encoded, const struct an
         break;
     case METHOD_LIST_PRESENT_USERS:
         answer->frame = list_present_users(&on, to);
+        break;
+    case METHOD_WAIT_ACTIVITY:
+    case METHOD_WAIT_VISIBLE:
+        answer->frame = wait_now(&on, to);
         break;
     default:
         answer->frame = refusal_frame(facts->epoch, REASON_INTERNAL_ERROR, to);

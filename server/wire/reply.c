@@ -82,7 +82,15 @@ uint8_t *reply_head_before(uint64_t epoch, uint8_t *payload, size_t length)
 
 size_t reply_ok(uint64_t epoch, struct bytes response, uint8_t *to, size_t room)
 {
-    struct frame_reply frame = {.epoch = epoch, .payload = {response.at, response.length}};
+    return reply_ok_later(epoch, response, 0, to, room);
+}
+
+size_t reply_ok_later(uint64_t epoch, struct bytes response, uint32_t retry_after_ms, uint8_t *to,
+                      size_t room)
+{
+    struct frame_reply frame = {.retry_after_ms = retry_after_ms,
+                                .epoch = epoch,
+                                .payload = {response.at, response.length}};
     CHECK(frame_reply_head_size(&frame) + response.length <= room);
     uint8_t *at = frame_reply_encode_head(&frame, to);
     return (size_t)(encode_raw(at, response) - to);

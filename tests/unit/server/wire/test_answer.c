@@ -43,7 +43,7 @@ static uint64_t create(const char *user)
     return created_id(&scene.calls, token);
 }
 
-static void record(const char *document_id)
+static uint64_t record_as(const char *user, const char *document_id)
 {
     Activity__V1__RecordModelChangesRequest request =
         ACTIVITY__V1__RECORD_MODEL_CHANGES_REQUEST__INIT;
@@ -57,13 +57,20 @@ static void record(const char *document_id)
     request.n_changes = 1;
     request.changes = changes;
     uint64_t token =
-        call(&scene.calls, scene.engine, METHOD_RECORD_MODEL_CHANGES, "alice", &request.base);
+        call(&scene.calls, scene.engine, METHOD_RECORD_MODEL_CHANGES, user, &request.base);
     scene_run(&scene);
     Activity__V1__RecordModelChangesResponse *response = call_response(
         &scene.calls, token, &activity__v1__record_model_changes_response__descriptor);
-    assert_true(response->ticket != 0);
+    uint64_t ticket = response->ticket;
+    assert_true(ticket != 0);
     assert_true(response->accept_time_ms >= SCENE_START_MS);
     call_free(response);
+    return ticket;
+}
+
+static void record(const char *document_id)
+{
+    (void)record_as("alice", document_id);
 }
 
 /* ---- Pages ---- */
@@ -423,6 +430,139 @@ static void ends_without_a_result_say_how(void **state)
     assert_result(silent, RESULT(EMPTY), STATE(KILLED));
 }
 
+/* ---- Waiting, without waiting ---- */
+
+struct wait_for {
+    uint64_t job_id;
+    uint32_t percent;
+    bool children;
+};
+static uint64_t call_wait(const char *user, struct wait_for what)
+{
+    Activity__V1__WaitActivityRequest request = ACTIVITY__V1__WAIT_ACTIVITY_REQUEST__INIT;
+    request.job_id = what.job_id;
+    request.percent = what.percent;
+    request.children = what.children;
+    uint64_t token = call(&scene.calls, scene.engine, METHOD_WAIT_ACTIVITY, user, &request.base);
+    scene_run(&scene);
+    return token;
+}
+
+/* `waiting_for` 0: it is reached. */
+static void assert_wait(struct wait_for what, uint64_t waiting_for,
+                        Activity__V1__ActivityState state, uint32_t percent)
+{
+    uint64_t token = call_wait("alice", what);
+    Activity__V1__WaitActivityResponse *response =
+        call_response(&scene.calls, token, &activity__v1__wait_activity_response__descriptor);
+    assert_int_equal(response->reached, waiting_for == 0);
+    assert_int_equal(response->waiting_for_job_id, waiting_for);
+    assert_int_equal(response->state, state);
+    assert_int_equal(response->percent, percent);
+    assert_int_equal(call_envelope(&scene.calls, token).retry_after_ms, 0);
+    call_free(response);
+}
+
+static void update(uint64_t job_id, uint32_t percent)
+{
+    (void)call_update(&scene.calls, scene.engine, "alice", job_id, percent);
+    scene_run(&scene);
+}
+
+static void wait_says_how_the_job_stands(void **state)
+{
+    (void)state;
+    uint64_t job = create("alice");
+    assert_wait((struct wait_for){job, 0, false}, job, STATE(RUNNING), 0);
+    update(job, 50);
+    assert_wait((struct wait_for){job, 0, false}, job, STATE(RUNNING), 50);
+    assert_wait((struct wait_for){job, 51, false}, job, STATE(RUNNING), 50);
+    assert_wait((struct wait_for){job, 50, false}, 0, STATE(RUNNING), 50);
+    assert_wait((struct wait_for){job, 50, true}, 0, STATE(RUNNING), 50);
+    update(job, 100);
+    assert_wait((struct wait_for){job, 0, false}, 0, STATE(COMPLETED), 100);
+    uint64_t silent = create("alice");
+    update(silent, 7);
+    scene_pass(&scene, 200000);
+    assert_wait((struct wait_for){silent, 0, false}, 0, STATE(KILLED), 7);
+}
+
+static void wait_is_no_oracle(void **state)
+{
+    (void)state;
+    uint64_t job = create("alice");
+    uint64_t others = call_wait("mallory", (struct wait_for){job, 0, false});
+    uint64_t nobodys = call_wait("alice", (struct wait_for){job + 1, 0, false});
+    assert_refused(&scene.calls, others, "UNKNOWN_JOB");
+    assert_refused(&scene.calls, nobodys, "UNKNOWN_JOB");
+    const struct call_reply *a = &scene.calls.replies[others % CALL_TOKENS];
+    const struct call_reply *b = &scene.calls.replies[nobodys % CALL_TOKENS];
+    assert_int_equal(a->length, b->length);
+    assert_memory_equal(a->bytes, b->bytes, a->length);
+}
+
+static void wait_names_a_child_that_is_waited_for(void **state)
+{
+    (void)state;
+    uint64_t parent = create("alice");
+    Activity__V1__CreateActivityRequest request = ACTIVITY__V1__CREATE_ACTIVITY_REQUEST__INIT;
+    uint64_t id[2] = {1, 77};
+    request.request_id = (ProtobufCBinaryData){sizeof id, (uint8_t *)id};
+    request.type = "upload";
+    request.parent_job_id = parent;
+    uint64_t token =
+        call(&scene.calls, scene.engine, METHOD_CREATE_ACTIVITY, "alice", &request.base);
+    scene_run(&scene);
+    uint64_t child = created_id(&scene.calls, token);
+    assert_wait((struct wait_for){parent, 0, true}, parent, STATE(RUNNING), 0);
+    update(parent, 100);
+    assert_wait((struct wait_for){parent, 0, false}, 0, STATE(COMPLETED), 100);
+    assert_wait((struct wait_for){parent, 0, true}, child, STATE(COMPLETED), 100);
+    update(child, 100);
+    assert_wait((struct wait_for){parent, 0, true}, 0, STATE(COMPLETED), 100);
+}
+
+static uint64_t call_visible(const char *user, uint64_t ticket, Activity__V1__VisibleStage stage)
+{
+    Activity__V1__WaitVisibleRequest request = ACTIVITY__V1__WAIT_VISIBLE_REQUEST__INIT;
+    request.ticket = ticket;
+    request.stage = stage;
+    uint64_t token = call(&scene.calls, scene.engine, METHOD_WAIT_VISIBLE, user, &request.base);
+    scene_run(&scene);
+    return token;
+}
+
+#define STAGE(name) ACTIVITY__V1__VISIBLE_STAGE__VISIBLE_STAGE_##name
+
+static void assert_visible(uint64_t ticket, Activity__V1__VisibleStage stage, bool reached)
+{
+    uint64_t token = call_visible("alice", ticket, stage);
+    Activity__V1__WaitVisibleResponse *response =
+        call_response(&scene.calls, token, &activity__v1__wait_visible_response__descriptor);
+    assert_int_equal(response->reached, reached);
+    assert_int_equal(response->open_changes, reached ? 0 : 1);
+    call_free(response);
+}
+
+static void ticket_says_whether_its_changes_are_visible(void **state)
+{
+    (void)state;
+    uint64_t ticket = record_as("alice", "1");
+    assert_visible(ticket, STAGE(UNSPECIFIED), false);
+    assert_visible(ticket, STAGE(SENT), false);
+    uint64_t token = call_visible("mallory", ticket, STAGE(ACKED));
+    assert_refused(&scene.calls, token, "UNKNOWN_TICKET");
+    token = call_visible("alice", ticket + 1, STAGE(ACKED));
+    assert_refused(&scene.calls, token, "UNKNOWN_TICKET");
+    token = call_visible("alice", ticket, STAGE(SEARCHABLE));
+    assert_refused(&scene.calls, token, "INDEX_NONE");
+    token = call_visible("mallory", ticket, STAGE(SEARCHABLE));
+    assert_refused(&scene.calls, token, "INDEX_NONE");
+    scene_pass(&scene, 3000);
+    assert_visible(ticket, STAGE(SENT), true);
+    assert_visible(ticket, STAGE(ACKED), true);
+}
+
 /* ---- The server ---- */
 
 static void server_information_is_complete(void **state)
@@ -456,6 +596,94 @@ static void server_information_is_complete(void **state)
     assert_int_equal(response->running_activities, 1);
     assert_string_equal(response->index, "none");
     assert_string_equal(response->principal, "spiffe://test/gateway");
+    call_free(response);
+}
+
+/* What a caller with these rights is told by a server with these facts. */
+static Activity__V1__GetServerInfoResponse *server_info(uint8_t rights,
+                                                        const struct answer_facts *facts)
+{
+    static uint8_t room[LIMIT_REPLY_BYTES];
+    struct query query = {.method = METHOD_GET_SERVER_INFO, .caller = call_caller("", rights)};
+    uint8_t encoded[1024];
+    struct writer writer = writer_of(encoded, sizeof encoded);
+    struct answer answer;
+    query_encode(&query, &writer);
+    query_answer(scene.engine->state.core, bytes_of(encoded, (size_t)(writer.at - encoded)), facts,
+                 room, &answer);
+    struct frame_reply frame;
+    struct frame_error error;
+    assert_int_equal(
+        frame_reply_decode((struct view){answer.frame.at, answer.frame.length}, &frame, &error), 0);
+    assert_int_equal(frame.code, STATUS_OK);
+    Activity__V1__GetServerInfoResponse *response = activity__v1__get_server_info_response__unpack(
+        NULL, frame.payload.length, frame.payload.bytes);
+    assert_non_null(response);
+    return response;
+}
+
+static void fill_feed(void *context, struct answer_feed *feed)
+{
+    assert_ptr_equal(context, &scene);
+    *feed = (struct answer_feed){.head_sequence = 1001,
+                                 .oldest_sequence = 901,
+                                 .subscribers = 1,
+                                 .parked = 2,
+                                 .frames = 3,
+                                 .bytes = UINT64_MAX,
+                                 .events = 5,
+                                 .progress_frames = 6,
+                                 .reads = 7,
+                                 .fills = 8,
+                                 .resets = 9};
+}
+
+static void server_information_tells_of_the_feed(void **state)
+{
+    (void)state;
+    struct answer_facts facts = {.epoch = 1,
+                                 .version = "0.0.1",
+                                 .durability = "in memory",
+                                 .index = "none",
+                                 .feed_url = "tls+tcp://0.0.0.0:7402",
+                                 .feed = fill_feed,
+                                 .feed_context = &scene};
+    Activity__V1__GetServerInfoResponse *response = server_info(RIGHT_FEED | RIGHT_ADMIN, &facts);
+    assert_string_equal(response->feed_url, facts.feed_url);
+    assert_true(response->feed_allowed);
+    assert_int_equal(response->head_sequence, 1001); /* the ring's, not the core's */
+    assert_int_equal(response->oldest_sequence, 901);
+    assert_non_null(response->feed);
+    assert_int_equal(response->feed->subscribers, 1);
+    assert_int_equal(response->feed->parked, 2);
+    assert_int_equal(response->feed->frames, 3);
+    assert_true(response->feed->bytes == UINT64_MAX);
+    assert_int_equal(response->feed->events, 5);
+    assert_int_equal(response->feed->progress_frames, 6);
+    assert_int_equal(response->feed->reads, 7);
+    assert_int_equal(response->feed->fills, 8);
+    assert_int_equal(response->feed->resets, 9);
+    call_free(response);
+
+    response = server_info(RIGHT_ADMIN, &facts);
+    assert_string_equal(response->feed_url, facts.feed_url);
+    assert_false(response->feed_allowed);
+    call_free(response);
+
+    facts.feed_url = ""; /* reads only */
+    response = server_info(RIGHT_FEED, &facts);
+    assert_string_equal(response->feed_url, "");
+    assert_false(response->feed_allowed);
+    assert_non_null(response->feed);
+    call_free(response);
+
+    facts.feed_url = NULL;
+    facts.feed = NULL;
+    response = server_info(RIGHT_FEED, &facts);
+    struct core_info info = scene_info(&scene);
+    assert_null(response->feed);
+    assert_int_equal(response->head_sequence, info.head_sequence);
+    assert_int_equal(response->oldest_sequence, info.oldest_sequence);
     call_free(response);
 }
 
@@ -531,7 +759,12 @@ int main(void)
         SCENE_TEST(activity_says_all_that_was_given),
         SCENE_TEST(result_comes_back_as_it_was_given),
         SCENE_TEST(ends_without_a_result_say_how),
+        SCENE_TEST(wait_says_how_the_job_stands),
+        SCENE_TEST(wait_is_no_oracle),
+        SCENE_TEST(wait_names_a_child_that_is_waited_for),
+        SCENE_TEST(ticket_says_whether_its_changes_are_visible),
         SCENE_TEST(server_information_is_complete),
+        SCENE_TEST(server_information_tells_of_the_feed),
         SCENE_TEST(users_come_in_pages),
         SCENE_TEST(refusal_of_a_reference_names_its_field),
     };
