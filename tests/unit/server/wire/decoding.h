@@ -8,7 +8,7 @@ static struct request_scratch *scratch;
 static struct decoded decoded;
 static struct payload payload;
 static struct payload inner;
-static struct payload innermost;
+static struct payload innermost __attribute__((unused));
 
 static inline int make_scratch(void **state)
 {
