@@ -172,7 +172,7 @@ static inline int scene_make(const char *policy)
     }
     scene_shell("c=.make/devcerts.sh; $c ca $1 ca && $c ca $1 foreign-ca && "
                 "$c issue $1 server ca serverAuth DNS:localhost,IP:127.0.0.1 && "
-                "for n in worker other stranger; do "
+                "for n in worker other third stranger; do "
                 "$c issue $1 $n ca clientAuth URI:spiffe://t/$n || exit 1; done && "
                 "$c issue $1 two ca clientAuth URI:spiffe://t/worker,URI:spiffe://t/other && "
                 "$c issue $1 mixed ca clientAuth URI:spiffe://t/worker,DNS:worker && "
