@@ -24,7 +24,7 @@ struct feed_publisher_options {
     /* A whole message, topic included; valid during the call. The publisher's thread, which
      * encrypts there for those who are ready; it must not wait for anybody. */
     void (*send)(void *context, const uint8_t *message, size_t length);
-    uint32_t (*subscribers)(void *context); /* now */
+    uint32_t (*subscribers)(void *context); /* now; the publisher's thread, 20 times a second */
 };
 
 /* Makes it and starts its thread, which publishes what comes into the ring from now on. NULL when
@@ -32,9 +32,9 @@ struct feed_publisher_options {
 struct feed_publisher *feed_publisher_start(const struct feed_publisher_options *options);
 size_t feed_publisher_memory_bytes(void);
 
-/* Latest progress: the fields of a ProgressFrame from time_ms on. Published at once, or dropped
- * when the last one is still waiting (then a number is left out, which subscribers see). Any
- * thread; does not wait. */
+/* Latest progress: the fields of a ProgressFrame from time_ms on, at most PROGRESS_FIELDS_MAX.
+ * Published at once; when the last one is still waiting it takes its place (then a number is left
+ * out, which subscribers see). Any thread; does not wait. */
 void feed_publisher_progress(struct feed_publisher *publisher, struct bytes fields);
 
 /* Publishes the rest and a goodbye, ends the thread, frees. The ring gets no more events. Accepts

@@ -4,6 +4,7 @@
 #ifndef ACTIVITYD_SERVER_FEED_RING_H
 #define ACTIVITYD_SERVER_FEED_RING_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,12 +14,15 @@
 struct feed_ring;
 
 struct feed_ring_options {
-    size_t bytes;     /* of the ring: feed_window_bytes */
-    uint64_t keep_ms; /* feed_keep_ms */
+    size_t bytes;     /* of the ring: feed_window_bytes; at least FEED_RING_BYTES_MIN */
+    uint64_t keep_ms; /* feed_keep_ms; FEED_RING_KEEP_MIN_MS if it is less, so that those who follow
+                         the head get what happens even when nothing is kept for others */
     uint64_t epoch;   /* of the history */
     uint64_t (*now_ms)(void *context); /* a clock that does not jump */
     void *context;
 };
+#define FEED_RING_BYTES_MIN   (1024u * 1024u)
+#define FEED_RING_KEEP_MIN_MS 1000u
 
 /* NULL: out of memory (nothing is touched before it is used). */
 struct feed_ring *feed_ring_new(const struct feed_ring_options *options);
@@ -41,27 +45,49 @@ struct feed_ring_state {
 };
 void feed_ring_state(struct feed_ring *ring, struct feed_ring_state *state);
 
-/* Events as they lie in a copy: this head, then `length` bytes of an encoded ChangeEvent; the next
- * one follows, aligned to 8. */
+/* Events as they lie in the ring and in a copy: this head, then `length` bytes of an encoded
+ * ChangeEvent; the next one follows, aligned to 8. */
 struct feed_ring_event {
     uint64_t sequence;
     struct event_key key; /* for filters that need not look into the event */
     uint32_t length;
-    uint32_t zero;
+    uint32_t at_ms; /* when it was appended: the low bits */
 };
 
 /* Copies whole events after `after` to `to`, as many as there are and fit. Returns the bytes
- * copied; 0 when there are none or *after has left the ring (compare with feed_ring_state). `size`
- * is at least FEED_RING_COPY_MIN. Any thread. */
+ * copied; 0 when there are none or the event after `after` has left the ring (compare with
+ * feed_ring_state). `size` is at least FEED_RING_COPY_MIN; the ring is locked while they are
+ * copied, so it should be no more than FEED_RING_COPY_MAX. Any thread. */
 #define FEED_RING_COPY_MIN (EVENT_WIRE_MAX + sizeof(struct feed_ring_event) + 8)
+#define FEED_RING_COPY_MAX (256u * 1024u)
 size_t feed_ring_copy(struct feed_ring *ring, uint64_t after, uint8_t *to, size_t size);
 
-/* The next event of a copy, NULL at the end; *at begins at 0. */
+/* The next event of a copy, NULL at the end; *at begins at 0. The copy is aligned to 8. */
 const struct feed_ring_event *feed_ring_next(const uint8_t *copy, size_t size, size_t *at);
+/* Its encoded ChangeEvent. */
+static inline struct bytes feed_ring_encoded(const struct feed_ring_event *event)
+{
+    return bytes_of(event + 1, event->length);
+}
 
-/* Waits until there is an event after `after`, until_ms has come (of now_ms) or feed_ring_wake was
- * called since the last return of this waiter (*woken counts, begins at 0). Any thread. */
-void feed_ring_wait(struct feed_ring *ring, uint64_t after, uint64_t until_ms, uint64_t *woken);
-void feed_ring_wake(struct feed_ring *ring);
+/* A thread that waits at the ring: its own, and bound to the ring from feed_waiter_init to
+ * feed_waiter_deinit. At most FEED_RING_WAITERS_MAX. */
+struct feed_waiter {
+    struct feed_ring *ring;
+    pthread_cond_t woken;
+    uint64_t after; /* while it waits: for an event after this one */
+    bool waits;
+    bool rung;
+};
+#define FEED_RING_WAITERS_MAX 8
+void feed_waiter_init(struct feed_waiter *waiter, struct feed_ring *ring);
+void feed_waiter_deinit(struct feed_waiter *waiter);
+
+/* Waits until there is an event after `after` (UINT64_MAX: not for events), until_ms has come (of
+ * now_ms) or the waiter was rung since it last returned; but not longer than 500 ms of real time,
+ * so look at the clock again. The waiter's thread. */
+void feed_waiter_wait(struct feed_waiter *waiter, uint64_t after, uint64_t until_ms);
+/* A ring is never lost. Any thread. */
+void feed_waiter_ring(struct feed_waiter *waiter);
 
 #endif

@@ -5,37 +5,51 @@
 
 #include "server/core/effect.h"
 #include "server/wire/query.h"
+#include "server/wire/reply.h"
 
 /* The longest encoded ChangeEvent: the core's form with tags and longer numbers. */
 #define EVENT_WIRE_MAX (EVENT_BYTES_MAX + 512u)
 
-/* What most events can be passed over by, without looking into them. Equal things have equal keys;
- * different ones may. */
+/* What most events can be passed over by, without looking into them: thousands of readers wait for
+ * the same event. Equal things have equal keys; different ones may, and the texts come from
+ * anybody, but a collision costs no more than a look. */
 struct event_key {
-    uint64_t audience; /* one bit each for principal, user and groups */
-    uint32_t tenant;   /* hash */
-    uint32_t subject;  /* hash of the job id, or of the document id */
-    uint32_t model;    /* hash of the model, 0 for activities */
-    uint8_t kind;      /* enum event_kind */
+    uint64_t audience[2]; /* one bit each for principal, user and groups, twice over: to be passed
+                             in vain both would have to collide */
+    uint32_t tenant;      /* hash, never 0 */
+    uint32_t subject;     /* hash of the job id, or of the document id */
+    uint32_t model;       /* hash of the model, 0 for activities */
+    uint8_t kind;         /* enum event_kind */
     uint8_t zero[3];
 };
 
 /* Encodes an event to `to` (EVENT_WIRE_MAX) and makes its key. Returns the length. */
 size_t event_put(const struct event *event, uint8_t *to, struct event_key *key);
 
-/* A ReadChanges made ready for looking at many events: the texts are views into the query. */
+/* A ReadChanges made ready for looking at many events: the texts are views into the query. What
+ * event_may_pass looks at lives without them, so a reader that is parked needs no decoded query. */
 struct event_filter {
     const struct command_caller *caller;
     const struct query_read *read;
-    uint64_t audience;
+    uint64_t audience[2];
     uint64_t subjects; /* one bit per hash of the ids asked for */
-    uint32_t tenant;
+    uint64_t models;   /* the same */
+    uint32_t tenant;   /* 0: all */
+    uint32_t kinds;    /* bit 1 << enum event_kind */
 };
 void event_filter_init(struct event_filter *filter, const struct command_caller *caller,
                        const struct query_read *read);
 
-/* Whether the event may pass, by its key alone: no false negatives. */
-bool event_may_pass(const struct event_filter *filter, const struct event_key *key);
+/* Whether the event may pass, by its key alone: no false negatives. Inline, since it is the loop
+ * that every event and every parked reader go through. */
+static inline bool event_may_pass(const struct event_filter *filter, const struct event_key *key)
+{
+    return (filter->audience[0] & key->audience[0]) != 0 &&
+           (filter->tenant == key->tenant || filter->tenant == 0) &&
+           (filter->audience[1] & key->audience[1]) != 0 &&
+           (filter->kinds >> key->kind & filter->subjects >> (key->subject & 63) &
+            filter->models >> (key->model & 63) & 1) != 0;
+}
 
 /* Whether the caller may see the event and asked for it: by CALLS' rules, the same as
  * core_activity_next and core_change_next. `encoded` is from event_put. */
