@@ -68,7 +68,9 @@ void config_standard(struct config *config)
     }
     config->log_level = LOG_LEVEL_INFO;
     static const char url[] = "tls+tcp://127.0.0.1:7401";
+    static const char feed[] = "tls+tcp://127.0.0.1:7402";
     memcpy(config->listen, url, sizeof url);
+    memcpy(config->feed_listen, feed, sizeof feed);
 }
 
 /* ---- One value ---- */
@@ -324,6 +326,17 @@ static bool flag_names(const char *flag, size_t length, const char *key)
     return i == length && key[i] == '\0';
 }
 
+/* The flag of a key, without its dashes in front. */
+static const char *write_flag(const char *key, char *to, size_t size)
+{
+    size_t i = 0;
+    for (; key[i] != '\0' && i + 1 < size; i++) {
+        to[i] = key[i] == '_' ? '-' : key[i];
+    }
+    to[i] = '\0';
+    return to;
+}
+
 static const struct key *find_key(const char *flag, size_t length)
 {
     for (size_t i = 0; i < KEY_COUNT; i++) {
@@ -423,9 +436,12 @@ static int read_flags(struct arguments arguments, bool for_file, struct config *
             }
         } else if (!for_file) {
             char rule[256];
+            char name[40];
             if (set_key(config, flag.key, flag.value, rule, sizeof rule) != 0) {
                 (void)snprintf(error, size, "--%s%s: \"%s\" %s", flag.is_set ? "set " : "",
-                               flag.key->name, flag.value, rule);
+                               flag.is_set ? flag.key->name
+                                           : write_flag(flag.key->name, name, sizeof name),
+                               flag.value, rule);
                 return -1;
             }
         }
@@ -435,10 +451,21 @@ static int read_flags(struct arguments arguments, bool for_file, struct config *
 
 /* ---- What keys mean together ---- */
 
+static const char scheme[] = "tls+tcp://";
+
+static bool has_scheme(const char *url)
+{
+    return strncmp(url, scheme, sizeof scheme - 1) == 0;
+}
+
+bool config_has_feed(const struct config *config)
+{
+    return strcmp(config->feed_listen, "none") != 0;
+}
+
 bool config_is_loopback(const char *url)
 {
-    static const char scheme[] = "tls+tcp://";
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0) {
+    if (!has_scheme(url)) {
         return false;
     }
     const char *host = url + sizeof scheme - 1;
@@ -474,6 +501,41 @@ static int default_path(char *to, const char *folder, const char *name)
     return 0;
 }
 
+/* All addresses of this machine: none that can be dialled. */
+static bool names_all_addresses(const char *url)
+{
+    const char *host = url + sizeof scheme - 1;
+    return host[0] == '*' || host[0] == ':' || strncmp(host, "0.0.0.0:", 8) == 0 ||
+           strncmp(host, "[::]:", 5) == 0;
+}
+
+static int check_feed(struct config *config, char *error, size_t size)
+{
+    if (!config_has_feed(config)) {
+        return config->feed_url[0] == '\0'
+                   ? 0
+                   : refuse("feed_url", "is given, but feed_listen is none", error, size);
+    }
+    if (!has_scheme(config->feed_listen)) {
+        return refuse("feed_listen", "must begin with tls+tcp://, or be none", error, size);
+    }
+    if (config->dev && !config_is_loopback(config->feed_listen)) {
+        return refuse("feed_listen", "with --dev only a loopback address is served", error, size);
+    }
+    if (strcmp(config->feed_listen, config->listen) == 0) {
+        return refuse("feed_listen", "must not be the same as listen", error, size);
+    }
+    if (config->feed_url[0] == '\0' && names_all_addresses(config->feed_listen)) {
+        return refuse("feed_url", "is required when feed_listen names all addresses", error, size);
+    }
+    if (config->feed_url[0] == '\0') {
+        memcpy(config->feed_url, config->feed_listen, sizeof config->feed_url);
+    }
+    return has_scheme(config->feed_url)
+               ? 0
+               : refuse("feed_url", "must begin with tls+tcp://", error, size);
+}
+
 static int fill_development(struct config *config, char *error, size_t size)
 {
     if (!config_is_loopback(config->listen)) {
@@ -496,11 +558,13 @@ static int fill_development(struct config *config, char *error, size_t size)
 
 static int check_relations(struct config *config, char *error, size_t size)
 {
-    static const char scheme[] = "tls+tcp://";
-    if (strncmp(config->listen, scheme, sizeof scheme - 1) != 0) {
+    if (!has_scheme(config->listen)) {
         return refuse("listen", "must begin with tls+tcp://", error, size);
     }
     if (config->dev && fill_development(config, error, size) != 0) {
+        return -1;
+    }
+    if (check_feed(config, error, size) != 0) {
         return -1;
     }
     const struct {
@@ -571,12 +635,9 @@ void config_print_help(FILE *to)
             (void)write_number(key->standard, suffixes_of(kind), number, sizeof number);
         }
         char flag[40];
-        size_t length = strlen(key->name);
-        for (size_t c = 0; c <= length && c < sizeof flag; c++) {
-            flag[c] = key->name[c] == '_' ? '-' : key->name[c];
-        }
-        (void)fprintf(to, "  --%-28s %s%s%s%s\n", flag, key->text, number[0] != '\0' ? " [" : "",
-                      number, number[0] != '\0' ? "]" : "");
+        (void)fprintf(to, "  --%-28s %s%s%s%s\n", write_flag(key->name, flag, sizeof flag),
+                      key->text, number[0] != '\0' ? " [" : "", number,
+                      number[0] != '\0' ? "]" : "");
     }
     (void)fputs(
         "\nactivityd.conf.example and policy.conf.example explain every key. Exit status: 0 after "

@@ -15,6 +15,8 @@
 /* X(key, what it is) */
 #define CONFIG_TEXTS(X)                                                                            \
     X(listen, "URL of the command endpoint, tls+tcp://ADDRESS:PORT")                               \
+    X(feed_listen, "URL of the change-feed endpoint, or none")                                     \
+    X(feed_url, "what subscribers are told to connect to, if not feed_listen")                     \
     X(data_dir, "folder of the journal and snapshots")                                             \
     X(cert, "PEM file with the server's certificate and its intermediates")                        \
     X(key, "PEM file with its private key")                                                        \
@@ -28,7 +30,11 @@
     X(connections_per_principal, 256, 1, 65536, "connections", "connections of one principal")     \
     X(connects_per_minute, 600, 1, 1000000, "connects",                                            \
       "new connections of one principal a minute")                                                 \
+    X(feed_connections_max, 1024, 1, 65536, "connections", "subscribers at a time")                \
+    X(feed_queue_frames, 128, 8, 8192, "messages", "messages that wait for a slow subscriber")     \
     X(slots, 4096, 16, 65536, "slots", "requests under way")                                       \
+    X(waits_per_principal, 64, 1, 32768, "calls",                                                  \
+      "calls of one principal that wait for something")                                            \
     X(inbox_places, 1024, 8, 65535, "requests", "requests that wait for the engine")               \
     X(inbox_bytes, MIB(128), MIB(2), MIB(16384), "bytes", "their bytes")                           \
     X(outbox_bytes, MIB(128), MIB(4), MIB(16384), "bytes", "replies that wait to be sent")         \
@@ -78,6 +84,9 @@ __attribute__((warn_unused_result)) int config_from_arguments(int count, char *c
 
 /* The text of --help, made from the tables. */
 void config_print_help(FILE *to);
+
+/* Whether there is a change-feed endpoint. */
+bool config_has_feed(const struct config *config);
 
 /* Whether the URL can only be reached from this machine: 127.0.0.0/8, [::1] or localhost. */
 bool config_is_loopback(const char *url);

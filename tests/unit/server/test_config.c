@@ -30,7 +30,12 @@ static void test_standards(void **state)
     struct config config;
     config_standard(&config);
     assert_string_equal(config.listen, "tls+tcp://127.0.0.1:7401");
+    assert_string_equal(config.feed_listen, "tls+tcp://127.0.0.1:7402");
+    assert_true(config_has_feed(&config));
     assert_int_equal(config.connections_max, 1024);
+    assert_int_equal(config.feed_connections_max, 1024);
+    assert_int_equal(config.feed_queue_frames, 128);
+    assert_int_equal(config.waits_per_principal, 64);
     assert_int_equal(config.memory_max, 8ull << 30);
     assert_int_equal(config.log_level, LOG_LEVEL_INFO);
     assert_false(config.dev);
@@ -125,6 +130,8 @@ static void test_example(void **state)
         fail_msg("%s", error);
     }
     assert_string_equal(config.listen, standard.listen);
+    assert_string_equal(config.feed_listen, standard.feed_listen);
+    assert_string_equal(config.feed_url, standard.feed_listen);
     assert_string_equal(config.data_dir, "/var/lib/activityd");
     assert_memory_equal(&config.limits, &standard.limits, sizeof config.limits);
     assert_int_equal(config.log_level, standard.log_level);
@@ -214,6 +221,13 @@ static void test_flags_that_are_refused(void **state)
         {"--listen", "tcp://127.0.0.1:1", "listen: must begin with tls+tcp://"},
         {"--listen", "tls+tcp://10.0.0.1:1", "listen: with --dev only"},
         {"--listen", "tls+tcp://*:1", "listen: with --dev only"},
+        {"--feed-listen", "tcp://127.0.0.1:1", "feed_listen: must begin with tls+tcp://, or be"},
+        {"--feed-listen", "tls+tcp://10.0.0.1:1", "feed_listen: with --dev only"},
+        {"--feed-listen", "tls+tcp://127.0.0.1:7401", "feed_listen: must not be the same"},
+        {"--feed-listen", "None", "feed_listen: must begin with"},
+        {"--feed-url", "tcp://x:1", "feed_url: must begin with"},
+        {"--feed-queue-frames", "7", "--feed-queue-frames: \"7\" is not a number from 8 to 8192"},
+        {"--waits-per-principal", "0", "--waits-per-principal: \"0\""},
         {"--connections-per-principal", "1025", "connections_per_principal: is above"},
         {"--segment-bytes", "2097153", "segment_bytes: must be a multiple"},
         {"--config", "/nonexistent.conf", "/nonexistent.conf: "},
@@ -233,6 +247,44 @@ static void test_flags_that_are_refused(void **state)
     assert_string_equal(error, "data_dir: is required (or --dev, for development)");
     assert_int_equal(arguments(&config, &action, 1, "--version"), 0);
     assert_int_equal(action, CONFIG_VERSION);
+}
+
+static void test_what_subscribers_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *listen;
+        const char *url;  /* NULL: not given */
+        const char *told; /* NULL: refused */
+    } rows[] = {
+        {"tls+tcp://10.0.0.1:7402", NULL, "tls+tcp://10.0.0.1:7402"},
+        {"tls+tcp://10.0.0.1:7402", "tls+tcp://feed.example:9", "tls+tcp://feed.example:9"},
+        {"tls+tcp://*:7402", "tls+tcp://feed.example:9", "tls+tcp://feed.example:9"},
+        {"tls+tcp://*:7402", NULL, NULL},
+        {"tls+tcp://:7402", NULL, NULL},
+        {"tls+tcp://0.0.0.0:7402", NULL, NULL},
+        {"tls+tcp://[::]:7402", NULL, NULL},
+        {"tls+tcp://[::1]:7402", NULL, "tls+tcp://[::1]:7402"},
+        {"none", NULL, ""},
+        {"none", "tls+tcp://feed.example:9", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config config;
+        enum config_action action;
+        int outcome =
+            arguments(&config, &action, rows[i].url != NULL ? 14 : 12, "--listen",
+                      "tls+tcp://*:7401", "--data-dir", "d", "--cert", "c", "--key=k", "--ca=a",
+                      "--policy", "p", "--feed-listen", rows[i].listen, "--feed-url", rows[i].url);
+        if (outcome != (rows[i].told != NULL ? 0 : -1)) {
+            fail_msg("row %zu says: %s", i, outcome == 0 ? config.feed_url : error);
+        }
+        if (rows[i].told != NULL) {
+            assert_string_equal(config.feed_url, rows[i].told);
+            assert_int_equal(config_has_feed(&config), rows[i].told[0] != '\0');
+        } else {
+            assert_memory_equal(error, "feed_url: is ", 13);
+        }
+    }
 }
 
 static void test_loopback(void **state)
@@ -294,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_example),
         cmocka_unit_test(test_flags_win_over_the_file),
         cmocka_unit_test(test_flags_that_are_refused),
+        cmocka_unit_test(test_what_subscribers_are_told),
         cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_help_names_every_key),
     };
