@@ -1,21 +1,19 @@
 #include "server/engine/beats.h"
 
 #include "server/check.h"
+#include "server/core/siphash.h"
 
 _Static_assert((BEATS_PLACES & (BEATS_PLACES - 1)) == 0, "a place is a hash cut by a mask");
 
-static uint64_t hash_bytes(uint64_t hash, struct bytes bytes)
+/* Never 0. Two users of one hash: the second one's beat waits for its next call. */
+static uint64_t hash_user(const struct beats *beats, struct bytes tenant, struct bytes user)
 {
-    for (uint32_t i = 0; i < bytes.length; i++) {
-        hash = (hash ^ bytes.at[i]) * UINT64_C(0x100000001b3);
-    }
-    return (hash ^ bytes.length) * UINT64_C(0x100000001b3);
-}
-
-/* FNV-1a, never 0. Two users of one hash: the second one's beat waits for its next call. */
-static uint64_t hash_user(struct bytes tenant, struct bytes user)
-{
-    return hash_bytes(hash_bytes(UINT64_C(0xcbf29ce484222325), tenant), user) | 1;
+    struct siphash hash;
+    siphash_init(&hash, beats->key);
+    siphash_add(&hash, &tenant.length, sizeof tenant.length);
+    siphash_add(&hash, tenant.at, tenant.length);
+    siphash_add(&hash, user.at, user.length);
+    return siphash_finish(&hash) | 1;
 }
 
 void beats_add(struct beats *beats, struct bytes tenant, struct bytes user, uint64_t now_ms)
@@ -23,7 +21,7 @@ void beats_add(struct beats *beats, struct bytes tenant, struct bytes user, uint
     if (beats->count == COMMAND_TICK_BEATS_MAX) {
         return;
     }
-    uint64_t hash = hash_user(tenant, user);
+    uint64_t hash = hash_user(beats, tenant, user);
     size_t place = (hash >> 32) & (BEATS_PLACES - 1);
     while (beats->seen[place] != 0) {
         if (beats->seen[place] == hash) {

@@ -10,6 +10,7 @@
 #define BEATS_PLACES (2 * COMMAND_TICK_BEATS_MAX) /* a power of two */
 
 struct beats {
+    uint8_t key[16]; /* random: names are foreign bytes, and could be chosen to collide */
     uint32_t count;
     uint32_t length;
     uint64_t since_ms;           /* when the oldest came */
