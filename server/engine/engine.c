@@ -112,6 +112,13 @@ int engine_start(const struct engine_options *options, struct journal *journal,
 
 /* ---- Ending ---- */
 
+void engine_want_progress(struct engine *engine, bool wanted)
+{
+    if (latest_want(&engine->latest, wanted)) {
+        wake_ring(&engine->wake);
+    }
+}
+
 void engine_drain(struct engine *engine)
 {
     atomic_store(&engine->inbox.draining, true);
@@ -165,6 +172,7 @@ void engine_status(const struct engine *engine, struct engine_status *status)
         .entries = atomic_load(&engine->entry_count),
         .queries = atomic_load(&engine->query_count),
         .snapshots = atomic_load(&engine->maker.snapshots),
+        .waits = atomic_load(&engine->waits.waiting),
     };
 }
 
@@ -182,12 +190,16 @@ size_t engine_memory_bytes(const struct engine_options *options,
         options->outbox_bytes < OUTBOX_BYTES_MIN ? OUTBOX_BYTES_MIN : options->outbox_bytes;
     size_t entries =
         (size_t)LOOP_SLOTS * (JOURNAL_BODY_MAX + sizeof(struct loop_slot)) + sizeof(struct beats);
+    size_t waits = waits_memory_bytes(options->waits_max);
+    size_t latest = options->outlets.progress != NULL ? LATEST_COLUMNS_BYTES : 0;
     if (part != NULL) {
         core_memory_parts(&options->limits, part, context);
         part(context, "second core, while a snapshot is made", core);
         part(context, "inbox", options->inbox_bytes);
         part(context, "outbox", outbox);
         part(context, "entries being formed and under way", entries);
+        part(context, "long polls that wait", waits);
+        part(context, "progress being collected", latest);
     }
-    return 2 * core + options->inbox_bytes + outbox + entries;
+    return 2 * core + options->inbox_bytes + outbox + entries + waits + latest;
 }

@@ -69,6 +69,7 @@ struct engine_options {
     size_t inbox_bytes;        /* 128 MiB */
     size_t outbox_bytes;       /* replies waiting to be sent: 128 MiB */
     uint64_t snapshot_bytes;   /* journal bytes after which a snapshot is made: 1 GiB */
+    uint32_t waits_max;        /* long polls that may wait at a time: half of the slots; 0: none */
     struct engine_clock clock;
     struct engine_outlets outlets;
     const struct engine_facts *facts;

@@ -6,8 +6,12 @@
 struct item_head {
     uint64_t token;
     uint64_t deadline_ms;
+    uint64_t wait_until_ms;
+    const atomic_bool *gone;
     uint32_t kind;
     uint32_t length;
+    bool crowded;
+    uint8_t zero[7];
 };
 
 int inbox_init(struct inbox *inbox, size_t bytes, uint32_t places, struct wake *wake)
@@ -36,8 +40,13 @@ int inbox_push(struct inbox *inbox, const struct inbox_item *item)
     if (outcome != QUEUE_OK) {
         return outcome == QUEUE_FULL ? 1 : 2;
     }
-    struct item_head head = {item->token, item->deadline_ms, (uint32_t)item->kind,
-                             item->body.length};
+    struct item_head head = {.token = item->token,
+                             .deadline_ms = item->deadline_ms,
+                             .wait_until_ms = item->wait_until_ms,
+                             .gone = item->gone,
+                             .kind = (uint32_t)item->kind,
+                             .length = item->body.length,
+                             .crowded = item->crowded};
     memcpy(record, &head, sizeof head);
     if (item->body.length != 0) {
         memcpy(record + sizeof head, item->body.at, item->body.length);
@@ -55,8 +64,13 @@ bool inbox_peek(struct inbox *inbox, struct inbox_item *item)
     }
     struct item_head head;
     memcpy(&head, record, sizeof head);
-    *item = (struct inbox_item){(enum inbox_kind)head.kind, head.token, head.deadline_ms,
-                                bytes_of(record + sizeof head, head.length)};
+    *item = (struct inbox_item){.kind = (enum inbox_kind)head.kind,
+                                .token = head.token,
+                                .deadline_ms = head.deadline_ms,
+                                .body = bytes_of(record + sizeof head, head.length),
+                                .wait_until_ms = head.wait_until_ms,
+                                .crowded = head.crowded,
+                                .gone = head.gone};
     return true;
 }
 

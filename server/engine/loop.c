@@ -22,7 +22,6 @@ _Static_assert(LOOP_UNDER_WAY_MAX <= JOURNAL_PROPOSALS_MAX, "the journal takes w
 #define BEATS_MS              200
 #define SNAPSHOT_CHECK_MS     1000
 #define SNAPSHOT_DISK_FULL_MS 5000
-#define RETRY_EXPIRED_MS      0
 #define RETRY_DISK_MS         2000
 #define RETRY_HASH_MS         1000
 #define EVENTS_CHUNK_BYTES    (256u * 1024u)
@@ -199,7 +198,8 @@ static void send_reply(struct engine *engine, uint64_t token, const struct effec
                  bytes_of(room, reply_from_effect(&facts, effect, room)));
 }
 
-/* Events first: while a room for them is open, no reply may wait behind it for another's room. */
+/* Before the replies, so that who has an answer finds its events. No room is open afterwards: a
+ * reply must not wait for a place in the queue behind one that nobody closes. */
 static void send_events(struct engine *engine, struct bytes effects)
 {
     if (engine->options.outlets.events == NULL) {
@@ -253,8 +253,9 @@ static void apply(struct engine *engine, const struct journal_entry *entry)
     atomic_store(&engine->applied_index, entry->index);
     atomic_fetch_add(&engine->entry_count, 1);
     atomic_fetch_add(&engine->command_count, commands);
-    send_replies(engine, slot, effects);
     send_events(engine, effects);
+    send_replies(engine, slot, effects);
+    waits_changed(&engine->waits);
     engine->oldest = (engine->oldest + 1) % LOOP_SLOTS;
     engine->under_way--;
 }
@@ -295,16 +296,24 @@ static struct snapshot_point point_now(const struct engine *engine)
     return (struct snapshot_point){engine->info.index, engine->info.digest};
 }
 
-static void answer_query(struct engine *engine, const struct inbox_item *item, uint64_t now)
+static void refuse(struct engine *engine, const struct inbox_item *item,
+                   const struct refusal *refusal)
 {
-    atomic_fetch_add(&engine->query_count, 1);
-    if (query_method(item->body) == METHOD_GET_STATE_HASH) {
-        if (!snapshot_maker_hash(&engine->maker, point_now(engine), item->token)) {
-            outbox_refuse(&engine->outbox, item->token, engine->facts.epoch, REASON_INBOX_FULL,
-                          RETRY_HASH_MS);
-        }
-        return;
+    outbox_refuse(&engine->outbox, item->token, engine->facts.epoch, refusal);
+}
+
+static void answer_hash(struct engine *engine, const struct inbox_item *item)
+{
+    static const struct refusal crowded = {.reason = REASON_INBOX_FULL,
+                                           .message = "too many callers wait for the state's hash",
+                                           .retry_after_ms = RETRY_HASH_MS};
+    if (!snapshot_maker_hash(&engine->maker, point_now(engine), item->token)) {
+        refuse(engine, item, &crowded);
     }
+}
+
+static void answer_now(struct engine *engine, const struct inbox_item *item, uint64_t now)
+{
     struct answer answer;
     uint8_t *room = outbox_reserve(&engine->outbox, LIMIT_REPLY_BYTES);
     query_answer(engine->state.core, item->body, &engine->facts, room, &answer);
@@ -314,17 +323,40 @@ static void answer_query(struct engine *engine, const struct inbox_item *item, u
     outbox_reply(&engine->outbox, room, item->token, answer.frame);
 }
 
+static bool is_draining(const struct engine *engine)
+{
+    return atomic_load(&engine->inbox.draining);
+}
+
+static void answer_query(struct engine *engine, const struct inbox_item *item, uint64_t now)
+{
+    atomic_fetch_add(&engine->query_count, 1);
+    switch (query_method(item->body)) {
+    case METHOD_GET_STATE_HASH:
+        answer_hash(engine, item);
+        break;
+    case METHOD_WAIT_ACTIVITY:
+    case METHOD_WAIT_VISIBLE:
+        waits_take(&engine->waits, engine->state.core, item, is_draining(engine));
+        break;
+    default:
+        answer_now(engine, item, now);
+        break;
+    }
+}
+
 /* A command that is not executed any more is answered at once. */
 static bool refuse_late(struct engine *engine, const struct inbox_item *item, uint64_t now)
 {
+    static const struct refusal expired = {.reason = REASON_EXPIRED_IN_QUEUE};
+    static const struct refusal full = {.reason = REASON_DISK_FULL,
+                                        .retry_after_ms = RETRY_DISK_MS};
     if (item->deadline_ms <= now) {
-        outbox_refuse(&engine->outbox, item->token, engine->facts.epoch, REASON_EXPIRED_IN_QUEUE,
-                      RETRY_EXPIRED_MS);
+        refuse(engine, item, &expired);
         return true;
     }
     if (item->kind == INBOX_COMMAND && !engine->was_writable) {
-        outbox_refuse(&engine->outbox, item->token, engine->facts.epoch, REASON_DISK_FULL,
-                      RETRY_DISK_MS);
+        refuse(engine, item, &full);
         return true;
     }
     return false;
@@ -372,12 +404,10 @@ static bool is_quiet(const struct engine *engine)
            !atomic_load(&engine->failed);
 }
 
-uint64_t engine_wake_at(const struct engine *engine)
+/* When the next tick is due. */
+static uint64_t tick_at(const struct engine *engine)
 {
     uint64_t wake_at = WAKE_NEVER;
-    if (!engine->was_writable && !atomic_load(&engine->failed)) {
-        return engine->snapshot_ms + SNAPSHOT_DISK_FULL_MS; /* to try again to free space */
-    }
     if (!is_quiet(engine)) {
         return wake_at;
     }
@@ -395,11 +425,28 @@ uint64_t engine_wake_at(const struct engine *engine)
     return wake_at;
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t engine_wake_at(const struct engine *engine)
+{
+    if (atomic_load(&engine->failed)) {
+        return WAKE_NEVER;
+    }
+    uint64_t wake_at = tick_at(engine);
+    if (!engine->was_writable) {
+        wake_at = engine->snapshot_ms + SNAPSHOT_DISK_FULL_MS; /* to try again to free space */
+    }
+    wake_at = sooner(wake_at, waits_wake_at(&engine->waits));
+    return sooner(wake_at, latest_wake_at(&engine->latest, &engine->info));
+}
+
 static bool tick_if_due(struct engine *engine)
 {
-    uint64_t wake_at = engine_wake_at(engine);
     uint64_t now = boot_now(engine);
-    if (!is_quiet(engine) || wake_at == WAKE_NEVER || now < wake_at) {
+    if (now < tick_at(engine)) {
         return false;
     }
     struct loop_slot *slot = forming(engine);
@@ -439,9 +486,8 @@ static bool wants_snapshot(const struct engine *engine)
     return status.bytes_since_snapshot > enough;
 }
 
-static void snapshot_if_due(struct engine *engine)
+static void snapshot_if_due(struct engine *engine, uint64_t now)
 {
-    uint64_t now = boot_now(engine);
     uint64_t pause = engine->was_writable ? SNAPSHOT_CHECK_MS : SNAPSHOT_DISK_FULL_MS;
     if (now - engine->snapshot_ms < pause) {
         return;
@@ -467,12 +513,15 @@ bool engine_step(struct engine *engine)
     worked = take_items(engine) || worked;
     worked = propose_if_free(engine) || worked;
     worked = tick_if_due(engine) || worked;
-    snapshot_if_due(engine);
+    uint64_t now = boot_now(engine);
+    worked = waits_step(&engine->waits, engine->state.core, now, is_draining(engine)) || worked;
+    worked = latest_step(&engine->latest, engine->state.core, &engine->info, now) || worked;
+    snapshot_if_due(engine, now);
     return worked;
 }
 
 bool engine_idle(struct engine *engine)
 {
     return engine->under_way == 0 && forming(engine)->count == 0 &&
-           queue_empty(&engine->inbox.queue);
+           queue_empty(&engine->inbox.queue) && engine->waits.count == 0;
 }

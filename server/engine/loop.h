@@ -6,10 +6,12 @@
 #include "server/engine/beats.h"
 #include "server/engine/engine.h"
 #include "server/engine/inbox_queue.h"
+#include "server/engine/latest.h"
 #include "server/engine/outbox.h"
 #include "server/engine/restore.h"
 #include "server/engine/snapshot_maker.h"
 #include "server/engine/timing.h"
+#include "server/engine/waits.h"
 #include "server/wire/answer.h"
 
 /* Entries that may be proposed and not yet applied; one more is being formed. */
@@ -47,6 +49,8 @@ struct engine {
     struct restored state; /* the live core */
     struct core_info info; /* after its last entry */
     struct timing timing;
+    struct waits waits;
+    struct latest latest;
     struct beats *beats;
     uint64_t tick_ms;     /* when the last tick was formed, CLOCK_BOOTTIME */
     uint64_t snapshot_ms; /* when a snapshot was last thought of */
@@ -84,7 +88,7 @@ bool engine_step(struct engine *engine);
 /* When the next step is due although nobody rings (CLOCK_BOOTTIME ms), WAKE_NEVER if never. */
 uint64_t engine_wake_at(const struct engine *engine);
 
-/* Nothing is waiting, being formed or under way. */
+/* Nothing is being formed or under way, and nobody waits for an answer. */
 bool engine_idle(struct engine *engine);
 
 /* Writes a snapshot from the live core, unless there is one. Only while nothing steps. */

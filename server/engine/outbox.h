@@ -1,6 +1,6 @@
-/* The way out of the engine: reply frames and events wait here for the thread that hands them over,
- * where they may be encrypted. Bounded: who has to say something while it is full waits, and the
- * inbox fills and refuses. */
+/* The way out of the engine: reply frames, events and progress wait here for the thread that hands
+ * them over, where they may be encrypted. Bounded: who has to say something while it is full waits,
+ * and the inbox fills and refuses. */
 #ifndef ACTIVITYD_SERVER_ENGINE_OUTBOX_H
 #define ACTIVITYD_SERVER_ENGINE_OUTBOX_H
 
@@ -11,7 +11,8 @@ struct outbox {
     struct queue queue;
     struct wake wake; /* of the thread that delivers */
     const struct engine_outlets *outlets;
-    bool threaded; /* false: whoever finds it full delivers itself */
+    bool threaded;                     /* false: whoever finds it full delivers itself */
+    _Atomic uint32_t progress_waiting; /* messages of progress that are not delivered yet */
     pthread_t thread;
 };
 
@@ -32,9 +33,13 @@ uint8_t *outbox_reserve(struct outbox *outbox, size_t size);
 void outbox_reply(struct outbox *outbox, uint8_t *room, uint64_t token, struct bytes frame);
 /* The room holds events, as effects. */
 void outbox_events(struct outbox *outbox, uint8_t *room, struct bytes effects);
+/* The room holds progress, as the fields of a ProgressFrame. */
+void outbox_progress(struct outbox *outbox, uint8_t *room, struct bytes fields);
+/* A frame that stands elsewhere, as a whole. Any thread. */
+void outbox_reply_copy(struct outbox *outbox, uint64_t token, struct bytes frame);
 /* A refusal, as a whole. Any thread. */
-void outbox_refuse(struct outbox *outbox, uint64_t token, uint64_t epoch, enum status_reason reason,
-                   uint32_t retry_after_ms);
+void outbox_refuse(struct outbox *outbox, uint64_t token, uint64_t epoch,
+                   const struct refusal *refusal);
 
 /* Delivers what is there. The delivering thread, or without one the engine's. */
 bool outbox_deliver(struct outbox *outbox);

@@ -90,8 +90,9 @@ static bool take_order(struct snapshot_maker *maker, struct order *order)
 static void refuse_hashes(struct snapshot_maker *maker, const struct order *order,
                           enum status_reason reason)
 {
+    const struct refusal refusal = {.reason = reason, .retry_after_ms = RETRY_AFTER_MS};
     for (uint32_t i = 0; i < order->token_count; i++) {
-        outbox_refuse(maker->outbox, order->tokens[i], maker->epoch, reason, RETRY_AFTER_MS);
+        outbox_refuse(maker->outbox, order->tokens[i], maker->epoch, &refusal);
     }
 }
 

@@ -9,7 +9,8 @@
 #include "server/engine/restore.h"
 #include "server/engine/wake.h"
 
-#define SNAPSHOT_MAKER_HASHES_MAX 16
+/* Callers who may wait for a hash: one run answers them all. */
+#define SNAPSHOT_MAKER_HASHES_MAX 1024
 
 /* An entry that the live core has applied, and its digest. */
 struct snapshot_point {

@@ -7,6 +7,7 @@
 #include "server/check.h"
 #include "server/engine/loop.h"
 #include "server/engine/memory.h"
+#include "server/engine/window.h"
 #include "server/log.h"
 
 /* ---- What the journal tells, on its own threads ---- */
@@ -113,6 +114,9 @@ static void copy_facts(struct engine *engine)
     to->start_ms = from->start_ms;
     to->durability = from->durability;
     to->index = from->index;
+    to->feed_url = from->feed_url != NULL ? from->feed_url : "";
+    to->feed = from->feed;
+    to->feed_context = from->feed_context;
     to->certificate_count = from->certificate_count;
     CHECK(from->certificate_count <= ANSWER_CERTIFICATES_MAX);
     for (size_t i = 0; i < from->certificate_count; i++) {
@@ -130,12 +134,17 @@ static int allocate(struct engine *engine)
     int outcome =
         inbox_init(&engine->inbox, options->inbox_bytes, options->inbox_places, &engine->wake);
     outcome |= outbox_init(&engine->outbox, options->outbox_bytes, &engine->options.outlets);
+    outcome |= latest_init(&engine->latest, &engine->outbox);
+    outcome |= waits_init(&engine->waits, options->waits_max, &engine->outbox,
+                          journal_epoch(engine->journal));
     engine->beats = memory_reserve(sizeof *engine->beats);
     engine->slots = memory_reserve(LOOP_SLOTS * sizeof *engine->slots);
     engine->bodies = memory_reserve((size_t)LOOP_SLOTS * JOURNAL_BODY_MAX);
     if (outcome != 0 || engine->beats == NULL || engine->slots == NULL || engine->bodies == NULL) {
         return 1;
     }
+    const struct engine_clock *clock = &options->clock;
+    clock->fill_random(clock->context, engine->beats->key, sizeof engine->beats->key);
     for (size_t i = 0; i < LOOP_SLOTS; i++) {
         engine->slots[i].body = engine->bodies + i * JOURNAL_BODY_MAX;
     }
@@ -197,6 +206,10 @@ static int open_parts(struct engine *engine, char *text, size_t text_size)
     if (outcome != 0) {
         return outcome;
     }
+    if (window_tell(engine->state.core, &engine->options.outlets) != 0) {
+        (void)snprintf(text, text_size, "the system refuses memory for the kept events");
+        return RESTORE_LIMITS;
+    }
     snapshot_maker_init(&engine->maker, engine->journal, &engine->outbox, engine->facts.epoch,
                         &engine->state.capacity);
     outcome = start_journal(engine, text, text_size);
@@ -249,6 +262,8 @@ void engine_close(struct engine *engine)
     memory_return(engine->bodies, (size_t)LOOP_SLOTS * JOURNAL_BODY_MAX);
     memory_return(engine->slots, LOOP_SLOTS * sizeof *engine->slots);
     memory_return(engine->beats, sizeof *engine->beats);
+    waits_deinit(&engine->waits);
+    latest_deinit(&engine->latest);
     outbox_deinit(&engine->outbox);
     inbox_deinit(&engine->inbox);
     (void)pthread_mutex_destroy(&engine->commits.lock);
@@ -270,5 +285,6 @@ void engine_save(struct engine *engine)
                     LOG_TEXT("why", error.text));
         return;
     }
+    atomic_fetch_add(&engine->maker.snapshots, 1);
     log_info("snapshot made", LOG_NUMBER("index", engine->state.index));
 }

@@ -16,6 +16,7 @@
 #include "activity/v1/activity_service.pb-c.h"
 #include "activity/v1/admin_service.pb-c.h"
 #include "activity/v1/change_service.pb-c.h"
+#include "activity/v1/feed.pb-c.h"
 #include "proto/frame.h"
 #include "server/engine/engine.h"
 #include "server/wire/request.h"
@@ -26,7 +27,20 @@
 struct call_reply {
     uint8_t *bytes;
     uint32_t length;
-    uint32_t times; /* a token is answered once */
+    uint32_t times;    /* a token is answered once */
+    uint64_t sequence; /* of the last event told before it */
+};
+
+/* What is kept of the messages of progress. */
+struct call_progress {
+    uint64_t messages;
+    uint64_t bytes_most; /* of one */
+    uint64_t jobs;       /* told, with repetitions */
+    uint32_t last_count;
+    struct {
+        uint64_t job_id;
+        uint8_t percent;
+    } last[8192]; /* of the newest message */
 };
 
 struct calls {
@@ -35,10 +49,16 @@ struct calls {
     uint64_t next_token;
     uint64_t now_ms; /* for deadlines */
     uint64_t requests;
-    int fatal_status; /* 0: none */
+    bool crowded;            /* of the next calls: there is no place to wait */
+    const atomic_bool *gone; /* of the next calls: NULL, or whether nobody is there any more */
+    int fatal_status;        /* 0: none */
     char fatal_text[512];
+    bool history_told;
+    uint64_t history;       /* what it said */
     uint64_t last_sequence; /* of the events seen */
     uint64_t event_count;
+    void (*on_event)(uint8_t kind, struct bytes body); /* NULL, or who else wants them */
+    struct call_progress progress;
 };
 
 static inline void calls_init(struct calls *calls)
@@ -65,7 +85,17 @@ static inline void calls_on_reply(void *context, uint64_t token, struct bytes fr
     reply->bytes = malloc(frame.length);
     memcpy(reply->bytes, frame.at, frame.length);
     reply->length = frame.length;
+    reply->sequence = calls->last_sequence;
     reply->times++;
+}
+
+static inline void calls_on_history(void *context, uint64_t sequence)
+{
+    struct calls *calls = context;
+    assert_false(calls->history_told);
+    calls->history_told = true;
+    calls->history = sequence;
+    calls->last_sequence = sequence;
 }
 
 static inline void calls_on_events(void *context, struct bytes effects)
@@ -77,10 +107,38 @@ static inline void calls_on_events(void *context, struct bytes effects)
         struct event event;
         assert_int_equal(effect.type, EFFECT_EVENT);
         assert_true(event_decode(effect.kind, effect.body, &event));
-        assert_true(calls->last_sequence == 0 || event.sequence == calls->last_sequence + 1);
+        assert_true(calls->history_told);
+        assert_int_equal(event.sequence, calls->last_sequence + 1);
         calls->last_sequence = event.sequence;
         calls->event_count++;
+        if (calls->on_event != NULL) {
+            calls->on_event(effect.kind, effect.body);
+        }
     }
+}
+
+static inline void calls_on_progress(void *context, struct bytes fields)
+{
+    struct calls *calls = context;
+    struct call_progress *progress = &calls->progress;
+    Activity__V1__ProgressFrame *frame =
+        activity__v1__progress_frame__unpack(NULL, fields.length, fields.at);
+    assert_non_null(frame);
+    assert_true(frame->n_job_id_deltas > 0);
+    assert_int_equal(frame->percents.len, frame->n_job_id_deltas);
+    assert_in_range(frame->n_job_id_deltas, 1, 8192);
+    uint64_t job_id = 0;
+    for (size_t i = 0; i < frame->n_job_id_deltas; i++) {
+        job_id += (uint64_t)frame->job_id_deltas[i];
+        progress->last[i].job_id = job_id;
+        progress->last[i].percent = frame->percents.data[i];
+    }
+    progress->last_count = (uint32_t)frame->n_job_id_deltas;
+    progress->jobs += frame->n_job_id_deltas;
+    progress->messages++;
+    progress->bytes_most =
+        fields.length > progress->bytes_most ? fields.length : progress->bytes_most;
+    activity__v1__progress_frame__free_unpacked(frame, NULL);
 }
 
 static inline void calls_on_fatal(void *context, int exit_status, const char *text)
@@ -120,11 +178,15 @@ static inline uint64_t call_push(struct calls *calls, struct engine *engine, enu
     uint64_t token = calls->next_token++;
     struct call_reply *reply = &calls->replies[token % CALL_TOKENS];
     free(reply->bytes);
-    *reply = (struct call_reply){NULL, 0, 0};
-    struct inbox_item item = {.kind = row->route == ROUTE_COMMAND ? INBOX_COMMAND : INBOX_QUERY,
-                              .token = token,
-                              .deadline_ms = calls->now_ms + 30000,
-                              .body = body.bytes};
+    *reply = (struct call_reply){.bytes = NULL};
+    struct inbox_item item = {
+        .kind = row->route == ROUTE_COMMAND ? INBOX_COMMAND : INBOX_QUERY,
+        .token = token,
+        .deadline_ms = calls->now_ms + 30000,
+        .body = body.bytes,
+        .wait_until_ms = body.wait_ms == 0 || calls->crowded ? 0 : calls->now_ms + body.wait_ms,
+        .crowded = calls->crowded,
+        .gone = calls->gone};
     *outcome = inbox_push(engine_inbox(engine), &item);
     free(payload);
     return token;

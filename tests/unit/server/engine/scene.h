@@ -70,6 +70,7 @@ static inline void scene_limits(struct core_limits *limits)
 static inline void scene_open(struct scene *scene)
 {
     char text[640] = "";
+    scene->calls.history_told = false;
     int outcome = engine_open(&scene->options, scene->journal, &scene->engine, text, sizeof text);
     if (outcome != 0) {
         fail_msg("engine_open: %d %s", outcome, text);
@@ -97,8 +98,13 @@ static inline void scene_init(struct scene *scene)
     scene->options.outbox_bytes = MIB(16);
     scene->options.snapshot_bytes = MIB(1024);
     scene->options.clock = (struct engine_clock){scene, scene_boot, scene_wall, scene_random_bytes};
-    scene->options.outlets = (struct engine_outlets){&scene->calls, calls_on_reply, calls_on_events,
-                                                     NULL, calls_on_fatal};
+    scene->options.waits_max = 512;
+    scene->options.outlets = (struct engine_outlets){.context = &scene->calls,
+                                                     .reply = calls_on_reply,
+                                                     .history = calls_on_history,
+                                                     .events = calls_on_events,
+                                                     .progress = calls_on_progress,
+                                                     .fatal = calls_on_fatal};
     scene->options.facts = &scene->facts;
     scene_open(scene);
 }
