@@ -47,8 +47,11 @@ __attribute__((warn_unused_result)) int feed_reader_submit(struct feed_reader *r
 /* Answers all who wait, and from now on everybody at once. Any thread. */
 void feed_reader_drain(struct feed_reader *reader);
 
-/* Answers what is left, ends the thread, frees. Accepts NULL. */
+/* Answers what is left and ends the thread; from now on feed_reader_submit refuses (2). Two steps,
+ * since requests still come in until the endpoint is closed, which needs all of them answered.
+ * Accepts NULL. */
 void feed_reader_stop(struct feed_reader *reader);
+void feed_reader_free(struct feed_reader *reader); /* stopped; accepts NULL */
 
 struct feed_reader_status {
     uint64_t parked;
