@@ -118,7 +118,7 @@ $(PROGRAM):
 
 # --- Targets: `name: ... ## text` is a line of `make help` --------------------------------------------------------------
 
-.PHONY: all run demo tests test check lint format bench asan-test tsan-test fuzz certs deps install clean help
+.PHONY: all run demo tests test check lint format bench asan-test tsan-test interop fuzz certs deps install clean help
 all: $(MAIN) $(OUT)/libactivity.a $(EXAMPLE) ## build activityd, activityctl, libactivity and the examples
 	$(if $(filter $(B)/plain,$(OUT)),@$(foreach m,$(MAIN),ln -sf plain/$(notdir $m) $(B)/;))
 
@@ -158,6 +158,9 @@ tsan-test: ## all tests with the thread sanitizer
 
 soak-%: all $(TESTS) ## run the test or fuzz program of that name with N times its counts (make soak-journal_damage N=10)
 	@N=$(N) TEST_TIMEOUT=86400 V=1 tests/run.sh $(OUT)/logs $(or $(filter %/test_$* %/fuzz_$*,$(TESTS)),$(error no test of that name))
+
+interop: all ## the clients in Python and Go (tests/interop) against the server; fetches their libraries with pip and go
+	@INTEROP_DIR=$(B)/interop DEPS=$(DEPS) tests/run.sh $(OUT)/logs tests/interop/test_python.sh tests/interop/test_go.sh
 
 fuzz: ## search with libFuzzer (FUZZ=frame SECONDS=30); what it finds is kept in build/corpus
 	@$(MAKE) VARIANT=fuzz CC=clang $(B)/fuzz-clang/tests/fuzz/fuzz_$(FUZZ)

@@ -1,15 +1,17 @@
 #!/bin/sh
-# Makes sure that everything the build needs is there. Usage: .make/deps.sh DIR
+# Makes sure that everything the build needs is there. Usage: .make/deps.sh DIR [PACKAGE...]
 #
+# PACKAGEs are what some part of the tests needs besides (tests/interop) and not everybody should have to install.
 # Prints nothing when nothing is missing. Missing Debian packages are installed when run as root; anybody else is told the
 # apt line to type. DIR receives deps.mk, which tells the Makefile where NNG is, and on Debian 12, whose NNG is too
 # old (its TLS listener can stop accepting for ever), Debian 13's NNG and mbedTLS, unpacked and not installed.
 set -eu
 
-dir=${1:?usage: deps.sh DIR}
+dir=${1:?usage: deps.sh DIR [PACKAGE...]}
+shift
 here=$(dirname "$0")
 packages="gcc make pkg-config protobuf-compiler protobuf-c-compiler libprotobuf-c-dev libcmocka-dev libconfuse-dev libxxhash-dev
-    libjansson-dev openssl clang libclang-rt-dev"
+    libjansson-dev openssl clang libclang-rt-dev $*"
 backport="libnng-dev libmbedtls-dev"
 
 die() {

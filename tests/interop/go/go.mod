@@ -1,0 +1,8 @@
+module interop
+
+go 1.18
+
+require (
+	go.nanomsg.org/mangos/v3 v3.4.2
+	google.golang.org/protobuf v1.33.0
+)
