@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/engine/loop.h"
@@ -17,7 +18,8 @@ static struct engine *engine;
 /* ---- Who waits for replies ---- */
 
 /* One caller with one call at a time: the token is its number. */
-enum { CALLERS = 8, ASKER = CALLERS + 1, TOKENS = CALLERS + 2 };
+enum { CALLERS = 8, ASKER = CALLERS + 1, FIRST_WAIT = CALLERS + 2, WAITS = 64 };
+enum { TOKENS = FIRST_WAIT + WAITS };
 struct caller {
     pthread_mutex_t lock;
     pthread_cond_t answered;
@@ -42,6 +44,42 @@ static void on_reply(void *context, uint64_t token, struct bytes frame)
     (void)pthread_mutex_unlock(&caller->lock);
 }
 
+/* Of the outbox's thread, but for the start: it tells them to whoever starts. */
+static uint64_t last_sequence;
+static _Atomic uint64_t event_count;
+static _Atomic uint64_t progress_count;
+
+static void on_history(void *context, uint64_t sequence)
+{
+    (void)context;
+    last_sequence = sequence;
+}
+
+static void on_events(void *context, struct bytes effects)
+{
+    struct reader reader = reader_of(effects);
+    struct effect effect;
+    (void)context;
+    while (effect_next(&reader, &effect)) {
+        struct event event;
+        if (!event_decode(effect.kind, effect.body, &event) ||
+            event.sequence != last_sequence + 1) {
+            abort();
+        }
+        last_sequence = event.sequence;
+        atomic_fetch_add(&event_count, 1);
+    }
+}
+
+static void on_progress(void *context, struct bytes fields)
+{
+    (void)context;
+    if (fields.length == 0 || fields.length > PROGRESS_FIELDS_MAX) {
+        abort();
+    }
+    atomic_fetch_add(&progress_count, 1);
+}
+
 static void on_fatal(void *context, int exit_status, const char *text)
 {
     (void)context;
@@ -61,7 +99,12 @@ static struct engine_options options_of_test(void)
                                      .outbox_bytes = MIB(8),
                                      .snapshot_bytes = MIB(1),
                                      .clock = engine_clock_system,
-                                     .outlets = {.reply = on_reply, .fatal = on_fatal},
+                                     .waits_max = WAITS,
+                                     .outlets = {.reply = on_reply,
+                                                 .history = on_history,
+                                                 .events = on_events,
+                                                 .progress = on_progress,
+                                                 .fatal = on_fatal},
                                      .facts = &facts};
     core_limits_standard(&options.limits);
     options.limits.activities_max = 65536;
@@ -92,9 +135,8 @@ static void open_or_fail(void)
     }
 }
 
-static void close_all(bool with_snapshot)
+static void free_all(void)
 {
-    engine_stop(engine, with_snapshot);
     assert_null(core_verify(engine->state.core));
     journal_close(journal);
     engine_free(engine);
@@ -102,10 +144,18 @@ static void close_all(bool with_snapshot)
     assert_int_equal(atomic_load(&fatal_status), 0);
 }
 
+static void close_all(bool with_snapshot)
+{
+    engine_stop(engine, with_snapshot);
+    free_all();
+}
+
 static int make_directory(void **state)
 {
     (void)state;
     (void)snprintf(directory, sizeof directory, "/tmp/test_engine_XXXXXX");
+    atomic_store(&event_count, 0);
+    atomic_store(&progress_count, 0);
     for (size_t i = 0; i < TOKENS; i++) {
         callers[i] = (struct caller){.has_reply = false};
         (void)pthread_mutex_init(&callers[i].lock, NULL);
@@ -148,15 +198,16 @@ static void push(struct request_scratch *scratch, uint64_t token, enum method_id
                               .token = token,
                               .deadline_ms = UINT64_MAX,
                               .body = body.bytes};
+    if (body.wait_ms != 0) {
+        item.wait_until_ms = engine_clock_system.boot_ms(NULL) + body.wait_ms;
+    }
     assert_int_equal(inbox_push(engine_inbox(engine), &item), 0);
 }
 
-/* Calls and waits. The response is the caller's to free. */
-static void *ask(struct request_scratch *scratch, uint64_t token, enum method_id method,
-                 const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type)
+/* The response is the caller's to free. */
+static void *await(uint64_t token, const ProtobufCMessageDescriptor *type)
 {
     struct caller *caller = &callers[token];
-    push(scratch, token, method, request);
     (void)pthread_mutex_lock(&caller->lock);
     while (!caller->has_reply) {
         (void)pthread_cond_wait(&caller->answered, &caller->lock);
@@ -173,6 +224,13 @@ static void *ask(struct request_scratch *scratch, uint64_t token, enum method_id
     (void)pthread_mutex_unlock(&caller->lock);
     assert_non_null(response);
     return response;
+}
+
+static void *ask(struct request_scratch *scratch, uint64_t token, enum method_id method,
+                 const ProtobufCMessage *request, const ProtobufCMessageDescriptor *type)
+{
+    push(scratch, token, method, request);
+    return await(token, type);
 }
 
 static uint64_t create(struct request_scratch *scratch, uint64_t token, uint64_t number)
@@ -256,7 +314,12 @@ static void acknowledged_is_there_after_a_clean_stop(void **state)
     engine_status(engine, &status);
     assert_in_range(status.commands, 800, 900);    /* ticks count too */
     assert_true(status.entries < status.commands); /* they were committed in groups */
-    close_all(true);
+    assert_int_equal(status.snapshots, 0);
+    engine_stop(engine, true);
+    engine_status(engine, &status);
+    assert_int_equal(status.snapshots, 1); /* that of the end */
+    assert_int_equal(atomic_load(&event_count), 800);
+    free_all();
 
     open_or_fail();
     assert_int_equal(engine->state.entries, 0); /* the snapshot says it all */
@@ -409,6 +472,132 @@ static void stopped_engine_refuses(void **state)
     request_scratch_free(scratch);
 }
 
+/* ---- Long polls and progress while commands run ---- */
+
+static void push_wait(struct request_scratch *scratch, uint64_t token, uint64_t job_id,
+                      uint32_t percent)
+{
+    Activity__V1__WaitActivityRequest request = ACTIVITY__V1__WAIT_ACTIVITY_REQUEST__INIT;
+    request.job_id = job_id;
+    request.percent = percent;
+    request.wait_ms = 30000;
+    push(scratch, token, METHOD_WAIT_ACTIVITY, &request.base);
+}
+
+static bool await_reached(uint64_t token)
+{
+    Activity__V1__WaitActivityResponse *response =
+        await(token, &activity__v1__wait_activity_response__descriptor);
+    bool reached = response->reached;
+    call_free(response);
+    return reached;
+}
+
+static void update(struct request_scratch *scratch, uint64_t token, uint64_t job_id,
+                   uint32_t percent)
+{
+    Activity__V1__UpdateActivityRequest request = ACTIVITY__V1__UPDATE_ACTIVITY_REQUEST__INIT;
+    request.job_id = job_id;
+    request.percent_change_case = ACTIVITY__V1__UPDATE_ACTIVITY_REQUEST__PERCENT_CHANGE_PERCENT;
+    request.percent = percent;
+    call_free(ask(scratch, token, METHOD_UPDATE_ACTIVITY, &request.base,
+                  &activity__v1__update_activity_response__descriptor));
+}
+
+/* Two waits for a job each time, one for the half and one for the end. */
+static void *wait_and_update(void *context)
+{
+    struct load *load = context;
+    struct request_scratch *scratch = request_scratch_new();
+    uint64_t half = FIRST_WAIT + 2 * (load->token - 1);
+    for (uint64_t i = 0; i < load->count; i++) {
+        uint64_t job_id = create(scratch, load->token, load->first + i);
+        push_wait(scratch, half, job_id, 50);
+        push_wait(scratch, half + 1, job_id, 100);
+        update(scratch, load->token, job_id, 60);
+        assert_true(await_reached(half));
+        update(scratch, load->token, job_id, 100);
+        assert_true(await_reached(half + 1));
+        load->jobs[i] = job_id;
+    }
+    request_scratch_free(scratch);
+    return NULL;
+}
+
+static void waits_are_told_under_load(void **state)
+{
+    (void)state;
+    static struct load loads[CALLERS];
+    pthread_t threads[CALLERS];
+    open_or_fail();
+    for (size_t i = 0; i < CALLERS; i++) {
+        loads[i] = (struct load){.token = i + 1, .first = 1, .count = 20};
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_and_update, &loads[i]), 0);
+    }
+    for (int i = 0; i < 50; i++) { /* listeners come and go */
+        const struct timespec pause = {.tv_nsec = 2000000};
+        engine_want_progress(engine, i % 3 != 2);
+        (void)nanosleep(&pause, NULL);
+        struct engine_status status;
+        engine_status(engine, &status);
+        assert_in_range(status.waits, 0, 2 * CALLERS);
+    }
+    for (size_t i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    struct engine_status status;
+    engine_status(engine, &status);
+    assert_int_equal(status.waits, 0);
+    close_all(false);
+    assert_int_equal(atomic_load(&event_count), CALLERS * 20 * 2);
+}
+
+/* Somebody listens and something runs, then nobody: it starts and ends without a command. */
+static void progress_is_told_while_it_is_wanted(void **state)
+{
+    (void)state;
+    struct request_scratch *scratch = request_scratch_new();
+    const struct timespec pause = {.tv_nsec = 1000000};
+    open_or_fail();
+    uint64_t job_id = create(scratch, 1, 1);
+    update(scratch, 1, job_id, 10);
+    assert_int_equal(atomic_load(&progress_count), 0);
+    engine_want_progress(engine, true);
+    for (int i = 0; i < 10000 && atomic_load(&progress_count) == 0; i++) {
+        (void)nanosleep(&pause, NULL);
+    }
+    assert_in_range(atomic_load(&progress_count), 1, UINT64_MAX);
+    close_all(false);
+    request_scratch_free(scratch);
+}
+
+static void stop_answers_who_waits(void **state)
+{
+    (void)state;
+    struct request_scratch *scratch = request_scratch_new();
+    open_or_fail();
+    uint64_t job_id = create(scratch, 1, 1);
+    for (uint64_t i = 0; i < WAITS; i++) {
+        push_wait(scratch, FIRST_WAIT + i, job_id, 100);
+    }
+    struct engine_status status = {.waits = 0};
+    for (int i = 0; i < 10000 && status.waits < WAITS; i++) {
+        const struct timespec pause = {.tv_nsec = 1000000};
+        (void)nanosleep(&pause, NULL);
+        engine_status(engine, &status);
+    }
+    assert_int_equal(status.waits, WAITS);
+    engine_stop(engine, false);
+    for (uint64_t i = 0; i < WAITS; i++) {
+        assert_true(callers[FIRST_WAIT + i].has_reply);
+        assert_false(await_reached(FIRST_WAIT + i));
+    }
+    engine_status(engine, &status);
+    assert_int_equal(status.waits, 0);
+    free_all();
+    request_scratch_free(scratch);
+}
+
 static void count_part(void *context, const char *name, size_t bytes)
 {
     assert_true(name[0] != '\0');
@@ -434,6 +623,9 @@ int main(void)
         ENGINE_TEST(acknowledged_is_there_after_a_clean_stop),
         ENGINE_TEST(restart_has_the_same_hash),
         ENGINE_TEST(snapshots_are_made_under_load),
+        ENGINE_TEST(waits_are_told_under_load),
+        ENGINE_TEST(progress_is_told_while_it_is_wanted),
+        ENGINE_TEST(stop_answers_who_waits),
         ENGINE_TEST(stopped_engine_refuses),
         ENGINE_TEST(memory_bound_is_the_sum_of_its_parts),
     };

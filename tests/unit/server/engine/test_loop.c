@@ -621,6 +621,67 @@ static void damaged_entry_is_named(void **state)
     scene_open(&scene);
 }
 
+/* One run answers all who ask for a hash; who comes when the list is full is told why. */
+static void many_may_wait_for_a_hash(void **state)
+{
+    (void)state;
+    static uint64_t tokens[SNAPSHOT_MAKER_HASHES_MAX + 1];
+    (void)create("alice");
+    Activity__V1__GetStateHashRequest request = ACTIVITY__V1__GET_STATE_HASH_REQUEST__INIT;
+    for (size_t i = 0; i <= SNAPSHOT_MAKER_HASHES_MAX; i++) {
+        tokens[i] = call(&scene.calls, scene.engine, METHOD_GET_STATE_HASH, "alice", &request.base);
+        if (i % 512 == 0) {
+            scene_run(&scene);
+        }
+    }
+    scene_run(&scene);
+    uint64_t last = tokens[SNAPSHOT_MAKER_HASHES_MAX];
+    assert_refused(&scene.calls, last, "INBOX_FULL");
+    struct frame_reply refusal = call_envelope(&scene.calls, last);
+    static const char text[] = "too many callers wait for the state's hash";
+    assert_int_equal(refusal.message.length, sizeof text - 1);
+    assert_memory_equal(refusal.message.bytes, text, sizeof text - 1);
+    assert_true(refusal.retry_after_ms > 0);
+    assert_true(snapshot_maker_run(&scene.engine->maker));
+    scene_run(&scene);
+    uint64_t hash = core_state_hash(scene.engine->state.core);
+    for (size_t i = 0; i < SNAPSHOT_MAKER_HASHES_MAX; i++) {
+        Activity__V1__GetStateHashResponse *response = call_response(
+            &scene.calls, tokens[i], &activity__v1__get_state_hash_response__descriptor);
+        assert_int_equal(response->state_hash, hash);
+        call_free(response);
+    }
+}
+
+static uint64_t feed_asked;
+static void fill_feed(void *context, struct answer_feed *feed)
+{
+    assert_ptr_equal(context, &feed_asked);
+    feed_asked++;
+    *feed = (struct answer_feed){.head_sequence = 77, .oldest_sequence = 33, .subscribers = 5};
+}
+
+static void server_info_says_how_the_feed_stands(void **state)
+{
+    (void)state;
+    scene.facts.feed_url = "tls+tcp://media:5556";
+    scene.facts.feed = fill_feed;
+    scene.facts.feed_context = &feed_asked;
+    scene_crash(&scene, 10);
+    Activity__V1__GetServerInfoRequest request = ACTIVITY__V1__GET_SERVER_INFO_REQUEST__INIT;
+    uint64_t token =
+        call(&scene.calls, scene.engine, METHOD_GET_SERVER_INFO, "alice", &request.base);
+    scene_run(&scene);
+    Activity__V1__GetServerInfoResponse *response =
+        call_response(&scene.calls, token, &activity__v1__get_server_info_response__descriptor);
+    assert_string_equal(response->feed_url, "tls+tcp://media:5556");
+    assert_int_equal(response->head_sequence, 77);
+    assert_int_equal(response->oldest_sequence, 33);
+    assert_int_equal(response->feed->subscribers, 5);
+    assert_int_equal(feed_asked, 1);
+    call_free(response);
+}
+
 /* Killed at any moment: what was acknowledged is there, and the state is what it was. */
 static void random_crashes_lose_nothing_acknowledged(void **state)
 {
@@ -707,6 +768,8 @@ int main(void)
         SCENE_TEST(snapshot_with_larger_tables_raises_the_capacity),
         SCENE_TEST(false_digest_is_named),
         SCENE_TEST(damaged_entry_is_named),
+        SCENE_TEST(many_may_wait_for_a_hash),
+        SCENE_TEST(server_info_says_how_the_feed_stands),
         SCENE_TEST(random_crashes_lose_nothing_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
