@@ -574,8 +574,14 @@ void feed_reader_stop(struct feed_reader *reader)
     polls_drain(&reader->polls, true);
     feed_waiter_ring(&reader->waiter);
     CHECK(pthread_join(reader->thread, NULL) == 0);
-    feed_waiter_deinit(&reader->waiter);
-    free_reader(reader);
+}
+
+void feed_reader_free(struct feed_reader *reader)
+{
+    if (reader != NULL) {
+        feed_waiter_deinit(&reader->waiter);
+        free_reader(reader);
+    }
 }
 
 void feed_reader_status(struct feed_reader *reader, struct feed_reader_status *status)
