@@ -113,6 +113,7 @@ rule "spiffe://dev.activityd/service/admin" {
     tenant = "demo"
     delegate = {"*"}
     admin = all
+    feed = true
 }
 END
 }

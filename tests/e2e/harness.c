@@ -19,7 +19,7 @@
 #define START_SECONDS 60
 #define FLAGS_MAX     48
 
-static const char *const cast[] = {"worker", "gateway", "boss", "root", "stranger"};
+static const char *const cast[] = {"worker", "gateway", "boss", "root", "watcher", "stranger"};
 
 _Noreturn __attribute__((format(printf, 1, 2))) static void give_up(const char *format, ...)
 {

@@ -25,7 +25,8 @@ struct scene {
  *   worker   read and write in tenant acme
  *   gateway  read and write, delegate for acme and other
  *   boss     everything in acme (admin)
- *   root     everything everywhere (admin = all, delegate *)
+ *   root     everything everywhere (admin = all, delegate *, feed)
+ *   watcher  read in tenant acme, and the feed of all tenants
  *   stranger has a certificate but no rule */
 void scene_make(struct scene *scene);
 void scene_end(struct scene *scene); /* removes the directory; accepts one that was never made */

@@ -35,6 +35,9 @@ static const ProtobufCMessageDescriptor *const types[METHOD_COUNT] = {
     [METHOD_LIST_PRESENT_USERS] = &activity__v1__list_present_users_request__descriptor,
     [METHOD_DRAIN] = &activity__v1__drain_request__descriptor,
     [METHOD_GET_STATE_HASH] = &activity__v1__get_state_hash_request__descriptor,
+    [METHOD_WAIT_ACTIVITY] = &activity__v1__wait_activity_request__descriptor,
+    [METHOD_READ_CHANGES] = &activity__v1__read_changes_request__descriptor,
+    [METHOD_WAIT_VISIBLE] = &activity__v1__wait_visible_request__descriptor,
 };
 
 static struct command_caller caller_of_all(void)
@@ -53,17 +56,27 @@ static void expect_error(const struct request_error *error)
     expect(view_is_text(view_of(error->field)) && view_is_text(view_of(error->rule)));
 }
 
+/* A query says the same when it is written down again. */
+static void expect_query(const struct method *method, struct bytes body)
+{
+    static struct query query;
+    static uint8_t again[QUERY_BYTES_MAX];
+    struct writer writer = writer_of(again, sizeof again);
+    query_decode(body, &query);
+    expect(query.method == method->id && query_method(body) == method->id);
+    query_encode(&query, &writer);
+    expect(!writer.failed && bytes_equal(bytes_of(again, (size_t)(writer.at - again)), body));
+}
+
 static void expect_body(const struct method *method, struct bytes body)
 {
     static struct command command;
-    static struct query query;
     if (method->route == ROUTE_COMMAND) {
         struct reader reader = reader_of(body);
         expect(command_decode(&reader, &command) && reader.at == reader.end);
         expect(command_effects_max(body) > 0);
-    } else if (method->route == ROUTE_QUERY) {
-        query_decode(body, &query);
-        expect(query.method == method->id);
+    } else if (method->route != ROUTE_LOCAL) {
+        expect_query(method, body);
     }
 }
 
@@ -86,6 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         expect_error(&error);
         return 0;
     }
+    expect(body.wait_ms <= LIMIT_WAIT_MS);
+    expect(!body.all_tenants || method->id == METHOD_READ_CHANGES);
     expect_body(method, body.bytes);
     ProtobufCMessage *message =
         protobuf_c_message_unpack(types[method->id], NULL, payload.length, payload.bytes);

@@ -99,8 +99,10 @@ static void test_methods(void **state)
         {"GetJobResult", 1u << METHOD_GET_JOB_RESULT},
         {"{\"activity.v1.ActivityService/CreateActivity\", FindActivities}",
          1u << METHOD_CREATE_ACTIVITY | 1u << METHOD_FIND_ACTIVITIES},
-        {"{read}",
-         1u << METHOD_FIND_ACTIVITIES | 1u << METHOD_GET_ACTIVITY | 1u << METHOD_GET_JOB_RESULT},
+        {"{WaitVisible, ReadChanges}", 1u << METHOD_WAIT_VISIBLE | 1u << METHOD_READ_CHANGES},
+        {"{read}", 1u << METHOD_FIND_ACTIVITIES | 1u << METHOD_GET_ACTIVITY |
+                       1u << METHOD_GET_JOB_RESULT | 1u << METHOD_WAIT_ACTIVITY |
+                       1u << METHOD_READ_CHANGES | 1u << METHOD_WAIT_VISIBLE},
         {"{write}", 1u << METHOD_CREATE_ACTIVITY | 1u << METHOD_UPDATE_ACTIVITY |
                         1u << METHOD_BATCH_UPDATE_ACTIVITIES | 1u << METHOD_DESTROY_ACTIVITY |
                         1u << METHOD_RECORD_MODEL_CHANGES},
@@ -236,6 +238,11 @@ static void test_files(void **state)
         fail_msg("%s", error);
     }
     assert_true(policy_count(policy) >= 4);
+    const struct policy_rule *cache =
+        policy_find(policy, view_of("spiffe://example.org/service/cache"));
+    assert_non_null(cache);
+    assert_true(cache->feed);
+    assert_int_equal(cache->methods, bit(METHOD_READ_CHANGES));
     policy_free(policy);
     policy_free(NULL);
 }
