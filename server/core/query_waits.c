@@ -1,5 +1,6 @@
 /* WaitActivity and WaitVisible: one look each. A look that is repeated begins where the one before
- * ended: while what it waits for still waits that is one record, without a question about rights. */
+ * ended: while what it waits for still waits that is one record, without a question about rights.
+ */
 #include "server/core/state.h"
 
 /* ---- A job and its children ---- */
@@ -99,9 +100,8 @@ enum core_wait_outcome core_wait_activity(const struct core *core,
         wait->pending = 0;
         return CORE_WAIT_REACHED;
     }
-    uint32_t slot = wait->pending == wait->job_id
-                        ? 0
-                        : activities_find(&core->activities, wait->pending);
+    uint32_t slot =
+        wait->pending == wait->job_id ? 0 : activities_find(&core->activities, wait->pending);
     if (slot != 0) {
         const struct activity_hot *hot = activities_hot(&core->activities, slot);
         if (!has_come(hot->state, hot->percent, wait)) {
@@ -149,8 +149,7 @@ static enum core_wait_outcome wait_ticket(const struct core *core,
     wait->pending = 0;
     wait->open = 0;
     /* It was there and is not any more: only done ones leave. */
-    return place == 0 ? CORE_WAIT_REACHED
-                      : look_at_ticket(tickets_at(&core->tickets, place), wait);
+    return place == 0 ? CORE_WAIT_REACHED : look_at_ticket(tickets_at(&core->tickets, place), wait);
 }
 
 /* The next ticket of the job behind the last one that was looked at. When that one has left, the

@@ -18,7 +18,11 @@ const char *const model_meetings[MET_COUNT] = {"created",           "repeated re
                                                "not yours",         "recorded",
                                                "indexed",           "activity left early",
                                                "result left early", "tombstone left",
-                                               "change left early", "event left early"};
+                                               "change left early", "event left early",
+                                               "job awaited",       "children awaited",
+                                               "ticket awaited",    "job's tickets awaited",
+                                               "lost while waited", "progress taken",
+                                               "status text taken"};
 
 bool model_complain(struct model *model, const char *format, ...)
 {

@@ -56,6 +56,35 @@ __attribute__((warn_unused_result)) bool model_check_users(struct model *model,
 __attribute__((warn_unused_result)) bool
 model_check_feed(struct model *model, const struct core *core, uint32_t samples);
 
+/* Somebody who waits, over many looks. */
+struct model_wait {
+    struct command_caller caller; /* views as of world_caller or model_rightful */
+    bool for_tickets;             /* `visible`, else `activity`: what is waited for, else zero */
+    struct core_wait_activity activity;
+    struct core_wait_visible visible;
+    /* The model's own. */
+    bool seen, waited, all, over; /* over: there was an answer, do not ask again */
+    uint8_t own_state, own_percent;
+    uint32_t serial; /* tickets issued later need not count */
+};
+/* One look, judged. */
+__attribute__((warn_unused_result)) bool
+model_check_wait(struct model *model, const struct core *core, struct model_wait *wait);
+
+/* Takes the progress that has changed, `slots` slots at a time and then all of it. */
+__attribute__((warn_unused_result)) bool model_check_progress(struct model *model,
+                                                              struct core *core, uint32_t slots);
+/* Has all of it taken again. */
+void model_remind(struct model *model, struct core *core);
+/* What was not taken before a restart is never told. */
+void model_progress_lost(struct model *model);
+
+/* A job that has running children, and a kept ticket (its job, its recorder), for a generator; 0
+ * when there is none. */
+uint64_t model_parent(const struct model *model, uint64_t pick);
+uint64_t model_ticket(const struct model *model, uint64_t pick, uint64_t *job_id,
+                      struct command_caller *recorder);
+
 /* A job that the model knows, for a generator: by `pick` out of those running, ended or left; 0
  * when there is none. */
 enum model_jobs { MODEL_RUNNING, MODEL_ENDED, MODEL_LEFT };
@@ -95,6 +124,13 @@ enum model_meeting {
     MET_TOMBSTONE_LEFT,
     MET_CHANGE_LEFT_EARLY,
     MET_EVENT_LEFT_EARLY,
+    MET_AWAITED, /* each was waited for, and then reached */
+    MET_AWAITED_CHILDREN,
+    MET_AWAITED_TICKET,
+    MET_AWAITED_TICKETS,
+    MET_LOST,
+    MET_PROGRESS,
+    MET_PROGRESS_TEXT,
     MET_COUNT
 };
 extern const char *const model_meetings[MET_COUNT];

@@ -287,8 +287,13 @@ static bool record_new(struct model *model, const struct model_caller *caller,
     }
     *LIST_ADD(&model->issued_tickets) = answer->ticket;
     struct model_ticket *ticket = LIST_ADD(&model->tickets);
-    *ticket = (struct model_ticket){
-        .id = answer->ticket, .open = record->change_count, .tenant = caller->tenant};
+    *ticket = (struct model_ticket){.id = answer->ticket,
+                                    .job_id = record->job_id,
+                                    .open = record->change_count,
+                                    .tenant = caller->tenant,
+                                    .principal = caller->principal,
+                                    .user = caller->user,
+                                    .serial = model->issued_tickets.count};
     struct reader reader = reader_of(record->changes);
     struct command_change change;
     for (uint32_t i = 0; command_change_next(&reader, &change); i++) {

@@ -41,6 +41,7 @@ struct model_job {
     uint64_t beat_service, end_service, result_service;
     uint64_t end_rank, left_rank, result_rank;
     bool had_result, has_result;
+    bool new_percent, new_text; /* changed since its progress was taken */
     bool perhaps_forgotten; /* a tombstone that may have left, while its result is kept: nobody can
                                tell */
     bool forgotten;         /* it had */
@@ -90,8 +91,9 @@ struct model_pending {
 };
 
 struct model_ticket {
-    uint64_t id, done_service;
-    uint32_t open, tenant;
+    uint64_t id, job_id, done_service;
+    uint32_t open, tenant, principal, user;
+    uint32_t serial; /* in the order in which they were issued */
 };
 
 struct model_request {

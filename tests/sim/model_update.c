@@ -115,6 +115,7 @@ static bool advance_job(struct model *model, struct model_job *job,
     bool completes = update->has_percent && update->percent == 100;
     if (raised) {
         job->percent = update->percent;
+        job->new_percent = true;
     }
     /* The text of a failure with a late percent: the contract does not say whether it counts. */
     bool replaced = update->has_status_text && !lower;
@@ -122,6 +123,7 @@ static bool advance_job(struct model *model, struct model_job *job,
         replaced = bytes_equal(event->ended.status_text, update->status_text);
     }
     bool other = replaced && !model_text_is(&job->status, update->status_text);
+    job->new_text = job->new_text || other;
     if (replaced) {
         model_text_set(&job->status, update->status_text);
     }

@@ -17,6 +17,7 @@
 
 #define SEEDS 10u
 #define STEPS 10000u /* per seed */
+#define WAITS 12u    /* at a time */
 
 struct run {
     uint64_t seed, step;
@@ -26,6 +27,7 @@ struct run {
     struct rig follower; /* loaded from a snapshot some time ago, and fed the same entries since */
     struct buffer journal;
     size_t *ends; /* of the entries in the journal */
+    struct model_wait waits[WAITS];
     uint64_t restarts, wrong_digests, questions;
 };
 
@@ -121,6 +123,67 @@ static void ask(struct run *run)
     must(run, model_check_feed(run->model, core, 5));
 }
 
+/* Somebody begins to wait: for any job, for a family, for a ticket or for all of a job. */
+static void begin_wait(struct run *run, struct model_wait *wait)
+{
+    struct world *world = &run->world;
+    *wait = (struct model_wait){.for_tickets = random_chance(&world->state, 400)};
+    world_caller(world, &wait->caller);
+    uint64_t pick = random_next(&world->state) >> 8;
+    if (wait->for_tickets) {
+        struct command_caller recorder;
+        uint64_t job_id = 0, ticket = model_ticket(run->model, pick, &job_id, &recorder);
+        wait->visible.stage = VISIBLE_ACKED;
+        if (random_chance(&world->state, 500)) {
+            wait->visible.job_id = job_id != 0 ? job_id : world_job(world, run->model);
+        } else {
+            wait->visible.ticket = ticket ^ (random_chance(&world->state, 50) ? 1 : 0);
+        }
+        if (ticket != 0 && random_chance(&world->state, 700)) {
+            wait->caller = recorder;
+        } else if (random_chance(&world->state, 300)) {
+            model_rightful(run->model, job_id, random_chance(&world->state, 500), &wait->caller);
+        }
+        return;
+    }
+    wait->activity.children = random_chance(&world->state, 700);
+    wait->activity.percent =
+        (uint8_t)(random_chance(&world->state, 500) ? LIMIT_PERCENT_MAX
+                                                    : 1 + random_below(&world->state, 100));
+    wait->activity.job_id = wait->activity.children && random_chance(&world->state, 800)
+                                ? model_parent(run->model, pick)
+                                : world_job(world, run->model);
+    if (random_chance(&world->state, 700)) {
+        model_rightful(run->model, wait->activity.job_id, random_chance(&world->state, 500),
+                       &wait->caller);
+    }
+}
+
+static void look(struct run *run)
+{
+    for (uint32_t i = 0; i < WAITS; i++) {
+        struct model_wait *wait = &run->waits[i];
+        bool none = wait->caller.tenant.length == 0;
+        if (none && random_chance(&run->world.state, 300)) {
+            begin_wait(run, wait);
+            none = false;
+        }
+        if (!none) {
+            must(run, model_check_wait(run->model, run->rig.core, wait));
+            *wait = wait->over ? (struct model_wait){.for_tickets = false} : *wait;
+        }
+    }
+}
+
+static void take_progress(struct run *run)
+{
+    if (random_chance(&run->world.state, 50)) {
+        model_remind(run->model, run->rig.core);
+    }
+    uint32_t slots = (uint32_t)random_below(&run->world.state, 200);
+    must(run, model_check_progress(run->model, run->rig.core, slots));
+}
+
 static void verify(struct run *run)
 {
     const char *wrong = core_verify(run->rig.core);
@@ -160,6 +223,7 @@ static void restart(struct run *run)
         rig_close(&run->follower);
         run->follower = run->rig;
         run->rig = loaded;
+        model_progress_lost(run->model);
         run->world.restarted = true;
     }
     buffer_free(&snapshot);
@@ -227,6 +291,12 @@ static void run_seed(uint64_t seed, uint64_t steps, uint64_t met[MET_COUNT], str
         apply(&run);
         if (random_chance(&run.world.state, 40)) {
             ask(&run);
+        }
+        if (random_chance(&run.world.state, 150)) {
+            look(&run);
+        }
+        if (random_chance(&run.world.state, 50)) {
+            take_progress(&run);
         }
         if (random_chance(&run.world.state, 4)) {
             verify(&run);
