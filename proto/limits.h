@@ -76,7 +76,7 @@
 #define LIMIT_READ_DOCUMENT_IDS    256
 #define LIMIT_READ_DOCUMENTS_BYTES (16 * 1024) /* document_ids of one ReadChangesRequest */
 #define LIMIT_READ_JOB_IDS         256
-#define LIMIT_FEED_FRAME_BYTES     (64 * 1024) /* of events or progress; one message may exceed it */
+#define LIMIT_FEED_FRAME_BYTES     (64 * 1024) /* of events or progress; a message may exceed it */
 #define LIMIT_FEED_MESSAGE_BYTES   (80 * 1024) /* a whole message of the change-feed endpoint */
 #define LIMIT_FEED_HEARTBEAT_MS    1000
 #define LIMIT_PROGRESS_PERIOD_MS   100 /* between two messages of progress */
