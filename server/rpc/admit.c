@@ -1,6 +1,7 @@
 #include "server/rpc/admit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +18,17 @@
 #define RETRY_DISK_MS  2000
 #define RETRY_DRAIN_MS 500
 
+/* A long poll is answered so much before its caller gives up, or a quarter of its time if that is
+ * less. */
+#define ANSWER_EARLIER_MS 1000
+
 /* As many as threads decode at a time; the library has a few. What is above is made and freed. */
 #define SCRATCH_KEPT 16
 
 struct admit {
     struct admit_options options;
-    pthread_mutex_t lock; /* guards the two below */
+    _Atomic uint32_t waits; /* long polls that wait now, of all principals */
+    pthread_mutex_t lock;   /* guards the two below */
     struct request_scratch *scratches[SCRATCH_KEPT];
     size_t scratch_count;
 };
@@ -168,8 +174,11 @@ static int resolve_caller(struct admission *on)
     for (size_t i = 0; i < caller->group_count; i++) {
         caller->groups[i] = bytes_of_view(frame->groups[i]);
     }
+    /* Commands are journaled, and nothing in them depends on the feed. */
+    bool feeds = rule->feed && on->call->method->route != ROUTE_COMMAND;
     caller->rights = (uint8_t)((rule->update_any ? RIGHT_UPDATE_ANY : 0) |
-                               (policy_tenants_hold(&rule->admin, tenant) ? RIGHT_ADMIN : 0));
+                               (policy_tenants_hold(&rule->admin, tenant) ? RIGHT_ADMIN : 0) |
+                               (feeds ? RIGHT_FEED : 0));
     return 0;
 }
 
@@ -198,21 +207,115 @@ static int check_right(struct admission *on)
     return 0;
 }
 
-static int push(struct admission *on, uint64_t token, struct bytes body)
+/* ---- Places to wait ---- */
+
+static bool take_one(_Atomic uint32_t *count, uint32_t most)
 {
-    const struct method *method = on->call->method;
-    uint32_t timeout = on->frame.timeout_ms != 0 ? on->frame.timeout_ms : LIMIT_TIMEOUT_DEFAULT_MS;
-    if (timeout > LIMIT_TIMEOUT_MAX_MS) {
-        timeout = LIMIT_TIMEOUT_MAX_MS;
+    uint32_t now = atomic_load(count);
+    while (now < most) {
+        if (atomic_compare_exchange_weak(count, &now, now + 1)) {
+            return true;
+        }
     }
-    const struct inbox_item item = {.kind = method->route == ROUTE_COMMAND ? INBOX_COMMAND
-                                                                           : INBOX_QUERY,
-                                    .token = token,
-                                    .deadline_ms = on->call->received_ms + timeout,
-                                    .body = body};
-    switch (inbox_push(on->admit->options.inbox, &item)) {
-    case 0:
+    return false;
+}
+
+static bool take_place(struct admit *admit, const struct admit_peer *peer)
+{
+    if (peer->waits == NULL || !take_one(peer->waits, admit->options.waits_per_principal)) {
+        return false;
+    }
+    if (!take_one(&admit->waits, admit->options.waits_max)) {
+        (void)atomic_fetch_sub(peer->waits, 1);
+        return false;
+    }
+    return true;
+}
+
+static void give_place(struct admit *admit, const struct admit_peer *peer)
+{
+    (void)atomic_fetch_sub(&admit->waits, 1);
+    (void)atomic_fetch_sub(peer->waits, 1);
+}
+
+static void log_crowded(const struct admission *on)
+{
+    static struct log_rate rate = {.most = 5, .period_ms = 60000};
+    log_write_rated(
+        &rate, LOG_LEVEL_INFO, "no place to wait",
+        LOG_FIELDS(LOG_TEXT("method", on->call->method->name),
+                   LOG_BYTES("principal", on->peer->principal.bytes, on->peer->principal.length),
+                   LOG_TEXT("peer", on->peer->address)));
+}
+
+/* ---- Handing over ---- */
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t timeout_of(const struct admission *on)
+{
+    uint32_t given = on->frame.timeout_ms;
+    return given == 0 ? LIMIT_TIMEOUT_DEFAULT_MS : smaller(given, LIMIT_TIMEOUT_MAX_MS);
+}
+
+/* How long the call may wait; 0 when it has no place, or does not want to. */
+static uint32_t wait_of(const struct admission *on, uint32_t wanted_ms)
+{
+    if (wanted_ms == 0 || !take_place(on->admit, on->peer)) {
         return 0;
+    }
+    uint32_t timeout = timeout_of(on);
+    return smaller(wanted_ms, timeout - smaller(timeout / 4, ANSWER_EARLIER_MS));
+}
+
+/* Both return what inbox_push returns. */
+static int give_to_engine(const struct admission *on, const struct inbox_item *item)
+{
+    return inbox_push(on->admit->options.inbox, item);
+}
+
+static int give_to_feed(const struct admission *on, const struct inbox_item *item)
+{
+    const struct feed_reader_poll poll = {.token = item->token,
+                                          .deadline_ms = item->deadline_ms,
+                                          .wait_until_ms = item->wait_until_ms,
+                                          .crowded = item->crowded,
+                                          .gone = item->gone,
+                                          .query = item->body};
+    return feed_reader_submit(on->admit->options.reader, &poll);
+}
+
+static int hand_over(struct admission *on, uint64_t token, const struct request_body *body)
+{
+    enum method_route route = on->call->method->route;
+    uint32_t wait_ms = wait_of(on, body->wait_ms);
+    bool crowded = wait_ms == 0 && body->wait_ms != 0;
+    if (crowded) {
+        log_crowded(on);
+    }
+    on->call->wait_ms = wait_ms;
+    uint64_t received_ms = on->call->received_ms;
+    const struct inbox_item item = {
+        .kind = route == ROUTE_COMMAND ? INBOX_COMMAND : INBOX_QUERY,
+        .token = token,
+        .deadline_ms = received_ms + timeout_of(on),
+        .body = body->bytes,
+        .wait_until_ms = wait_ms == 0 ? 0 : received_ms + wait_ms,
+        .crowded = crowded,
+        .gone = wait_ms == 0 ? NULL : on->peer->gone,
+    };
+    int outcome = route == ROUTE_FEED ? give_to_feed(on, &item) : give_to_engine(on, &item);
+    if (outcome == 0) {
+        return 0; /* the call is the answerer's now */
+    }
+    if (wait_ms != 0) {
+        give_place(on->admit, on->peer);
+        on->call->wait_ms = 0;
+    }
+    switch (outcome) {
     case 1:
         return refuse(on, REASON_INBOX_FULL, NULL, NULL, RETRY_INBOX_MS);
     case 2:
@@ -222,7 +325,7 @@ static int push(struct admission *on, uint64_t token, struct bytes body)
     }
 }
 
-static int decode_and_push(struct admission *on, uint64_t token)
+static int decode_and_hand_over(struct admission *on, uint64_t token)
 {
     struct request_scratch *scratch = take_scratch(on->admit);
     if (scratch == NULL) {
@@ -237,8 +340,13 @@ static int decode_and_push(struct admission *on, uint64_t token)
                        error->field[0] != '\0' ? ": " : "", error->rule);
         outcome = refuse(on, error->reason, error->field[0] != '\0' ? error->field : NULL,
                          on->text[0] != '\0' ? on->text : NULL, 0);
+    } else if (body.all_tenants && (on->caller.rights & RIGHT_FEED) == 0) {
+        outcome = refuse(on, REASON_NOT_ALLOWED, "all_tenants",
+                         "the events of all tenants need feed, which the rule of this principal "
+                         "does not give",
+                         0);
     } else {
-        outcome = push(on, token, body.bytes);
+        outcome = hand_over(on, token, &body);
     }
     give_scratch(on->admit, scratch);
     return outcome;
@@ -304,14 +412,15 @@ static size_t answer_drain(struct admission *on, uint8_t *reply)
 
 /* ---- The line ---- */
 
-/* Returns 0 when the engine will answer, -1 with the refusal, or the length of an answer. */
+/* Returns 0 when somebody else will answer, -1 with the refusal, or the length of an answer. */
 static long pass(struct admission *on, struct view bytes, uint64_t token, uint8_t *reply)
 {
     if (read_envelope(on, bytes) != 0) {
         return -1;
     }
     on->call->method = method_find(on->frame.method);
-    if (on->call->method == NULL) {
+    if (on->call->method == NULL ||
+        (on->call->method->route == ROUTE_FEED && on->admit->options.reader == NULL)) {
         return refuse(on, REASON_UNKNOWN_METHOD, "method", NULL, 0);
     }
     if (resolve_caller(on) != 0 || check_right(on) != 0) {
@@ -323,7 +432,7 @@ static long pass(struct admission *on, struct view bytes, uint64_t token, uint8_
     case METHOD_DRAIN:
         return (long)answer_drain(on, reply);
     default:
-        return decode_and_push(on, token);
+        return decode_and_hand_over(on, token);
     }
 }
 
@@ -336,6 +445,7 @@ size_t admit_request(struct admit *admit, const struct admit_peer *peer, uint64_
     on.call = call;
     on.refusal = (struct refusal){REASON_NONE, NULL, NULL, 0};
     on.frame.tenant = (struct view){NULL, 0};
+    call->wait_ms = 0;
     call->method = NULL;
     call->traceparent[0] = '\0';
     call->received_ms = admit->options.boot_ms(admit->options.context);
@@ -351,8 +461,11 @@ void admit_answered(struct admit *admit, const struct admit_peer *peer,
                     const struct admit_call *call)
 {
     static struct log_rate rate = {.most = 20, .period_ms = 60000};
+    if (call->wait_ms != 0) {
+        give_place(admit, peer);
+    }
     uint64_t elapsed = admit->options.boot_ms(admit->options.context) - call->received_ms;
-    if (elapsed < admit->options.slow_call_ms) {
+    if (elapsed < call->wait_ms + admit->options.slow_call_ms) {
         return;
     }
     log_write_rated(

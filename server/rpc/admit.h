@@ -22,7 +22,7 @@ enum admit_health { ADMIT_SERVING = 0, ADMIT_DRAINING = 1, ADMIT_DISK_FULL = 2 }
  * receiving threads and must not block. */
 struct admit_options {
     struct inbox *inbox;
-    struct feed_reader *reader;   /* answers ReadChanges */
+    struct feed_reader *reader;   /* answers ReadChanges; NULL: there is no such method */
     uint32_t waits_max;           /* long polls that may wait at a time: half of the slots */
     uint32_t waits_per_principal; /* of one principal: 64 */
     uint64_t epoch;               /* for replies */
@@ -45,12 +45,12 @@ struct admit_peer {
     const struct policy_rule *rule;
     const char *address;     /* for diagnostics */
     const atomic_bool *gone; /* true once the connection is closed */
-    _Atomic uint32_t *waits; /* long polls of this principal that wait now */
+    _Atomic uint32_t *waits; /* long polls of this principal that wait now; NULL: it may not wait */
 };
 
 /* What is kept of a request until it is answered: for diagnostics, and the place of a long poll. */
 struct admit_call {
-    bool waits;                  /* holds a place to wait */
+    uint32_t wait_ms;            /* how long it may wait in the place it holds; 0: it holds none */
     const struct method *method; /* NULL: it was not known */
     uint64_t received_ms;        /* CLOCK_BOOTTIME */
     char traceparent[56];        /* W3C Trace Context, empty if none */
@@ -58,17 +58,21 @@ struct admit_call {
 
 #define ADMIT_REPLY_MAX REPLY_REFUSAL_MAX
 
-/* Admits one request frame. Returns 0: the engine will answer under `token`, perhaps before this
- * returns; else the length of the answer written to `reply` (ADMIT_REPLY_MAX bytes of room). *call
- * is filled before the engine can answer. `frame` is not needed any more afterwards. Any thread. */
+/* Admits one request frame. Returns 0: the engine or the feed will answer under `token`, perhaps
+ * before this returns; else the length of the answer written to `reply` (ADMIT_REPLY_MAX bytes of
+ * room). *call is filled before anybody can answer. `frame` is not needed any more afterwards. Any
+ * thread.
+ *
+ * A long poll for which there is no place to wait is not refused: it is answered at once, and when
+ * nothing has happened the answer says when to come back. */
 __attribute__((warn_unused_result)) size_t admit_request(struct admit *admit,
                                                          const struct admit_peer *peer,
                                                          uint64_t token, struct view frame,
                                                          struct admit_call *call, uint8_t *reply);
 
-/* Gives back what the call holds, and says that it was slow, if it was (the time of a long poll's
- * waiting is none). Exactly once for each request that admit_request gave to somebody. Any thread.
- */
+/* Gives back what the call holds, and says that it was slow, if it was: a long poll may take its
+ * waiting time besides. Exactly once for each request that admit_request gave to somebody, also
+ * when its answer has nobody to go to any more. Any thread. */
 void admit_answered(struct admit *admit, const struct admit_peer *peer,
                     const struct admit_call *call);
 

@@ -1,178 +1,23 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "tests/unit/server/rpc/admission.h"
 
-#include <cmocka.h>
-
-#include "proto/frame.h"
-#include "server/core/command.h"
-#include "server/log.h"
-#include "server/rpc/admit.h"
-
-#define EPOCH 0x1122334455667788ull
-
-/* The inbox's place, taken at link time: keeps the last item. */
-static struct {
-    int outcome;
-    int count;
-    struct inbox_item item;
-    uint8_t body[4096];
-} pushed;
-
-int inbox_push(struct inbox *inbox, const struct inbox_item *item)
-{
-    (void)inbox;
-    pushed.count++;
-    pushed.item = *item;
-    assert_true(item->body.length <= sizeof pushed.body);
-    memcpy(pushed.body, item->body.at, item->body.length);
-    pushed.item.body.at = pushed.body;
-    return pushed.outcome;
-}
-
-static uint64_t clock_ms = 5000;
-static enum admit_health health_now;
-static int drains;
-
-static uint64_t read_clock(void *context)
-{
-    (void)context;
-    return clock_ms;
-}
-
-static enum admit_health read_health(void *context)
-{
-    (void)context;
-    return health_now;
-}
-
-static void count_drain(void *context)
-{
-    (void)context;
-    drains++;
-}
-
-static struct policy *policy;
-static struct admit *admit;
-
-static const char *const rules =
-    "rule \"spiffe://t/worker\" { methods = {read, write} tenant = acme }\n"
-    "rule \"spiffe://t/gateway\" { methods = {read, write} tenant = acme\n"
-    "                              delegate = {other} update_any = true }\n"
-    "rule \"spiffe://t/boss\" { methods = {read, write, admin} tenant = acme\n"
-    "                           delegate = {other} admin = own }\n"
-    "rule \"spiffe://t/root\" { methods = {\"*\"} tenant = acme delegate = {\"*\"} admin = all }\n"
-    "rule \"spiffe://t/probe\" { methods = {health} tenant = acme }\n";
-
-static int setup(void **state)
-{
-    (void)state;
-    char path[] = "/tmp/activityd-admit-XXXXXX";
-    char error[512];
-    int fd = mkstemp(path);
-    if (fd < 0 || write(fd, rules, strlen(rules)) != (ssize_t)strlen(rules) || close(fd) != 0) {
-        return -1;
-    }
-    int outcome = policy_load(path, &policy, error, sizeof error);
-    (void)unlink(path);
-    const struct admit_options options = {.epoch = EPOCH,
-                                          .slow_call_ms = 1000,
-                                          .boot_ms = read_clock,
-                                          .health = read_health,
-                                          .drain = count_drain};
-    admit = admit_new(&options);
-    log_set_level(LOG_LEVEL_FATAL); /* refusals are what is tested */
-    return outcome == 0 && admit != NULL ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    admit_free(admit);
-    admit_free(NULL);
-    policy_free(policy);
-    log_set_level(LOG_LEVEL_INFO);
-    return 0;
-}
-
-static struct admit_peer peer_of(const char *name)
-{
-    return (struct admit_peer){.principal = view_of(name),
-                               .rule = policy_find(policy, view_of(name)),
-                               .address = "127.0.0.1:1"};
-}
-
-static struct admit_call call;
-static uint8_t answer[ADMIT_REPLY_MAX];
-static struct frame_reply reply; /* views answer */
-
-/* Admits bytes; true when they were answered at once, with `reply` read. */
-static bool admits_bytes(const char *who, struct view bytes)
-{
-    const struct admit_peer peer = peer_of(who);
-    assert_non_null(peer.rule);
-    pushed.count = 0;
-    size_t length = admit_request(admit, &peer, 42, bytes, &call, answer);
-    assert_int_equal(call.received_ms, clock_ms);
-    if (length == 0) {
-        assert_int_equal(pushed.count, 1);
-        return false;
-    }
-    struct frame_error error;
-    assert_int_equal(frame_reply_decode((struct view){answer, length}, &reply, &error), 0);
-    assert_true(reply.epoch == EPOCH);
-    return true;
-}
-
-static bool admits(const char *who, const struct frame_request *frame)
-{
-    static uint8_t bytes[64 * 1024];
-    assert_true(frame_request_head_size(frame) + frame->payload.length <= sizeof bytes);
-    uint8_t *end = frame_request_encode_head(frame, bytes);
-    if (frame->payload.length > 0) {
-        memcpy(end, frame->payload.bytes, frame->payload.length);
-    }
-    return admits_bytes(who, (struct view){bytes, (size_t)(end - bytes) + frame->payload.length});
-}
-
-static void assert_reply(enum status_code code, const char *reason)
-{
-    if (reply.code != (uint32_t)code || !view_equal(reply.reason, view_of(reason))) {
-        fail_msg("answered %u %.*s", reply.code, (int)reply.reason.length,
-                 (const char *)reply.reason.bytes);
-    }
-}
-
-static struct frame_request request(const char *method, const char *payload)
-{
-    return (struct frame_request){.method = view_of(method), .payload = view_of(payload)};
-}
-
-#define CHECK_METHOD   "activity.v1.HealthService/Check"
-#define DESTROY_METHOD "activity.v1.ActivityService/DestroyActivity"
-#define GET_METHOD     "activity.v1.ActivityService/GetActivity"
-#define JOB_7          "\x08\x07"
+#define JOB_7_CHANGES "\x10\x07"
 
 static void test_garbage_gets_one_answer(void **state)
 {
     (void)state;
+    const struct admit_peer peer = peer_of("spiffe://t/worker");
     static const char *const garbage[] = {"", "\xff", "GET / HTTP/1.0\r\n\r\n",
                                           ("\x0a\x05"
                                            "abc")};
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
-        assert_true(admits_bytes("spiffe://t/worker", view_of(garbage[i])));
+        assert_true(admits_bytes(&peer, view_of(garbage[i])));
         assert_reply(STATUS_INVALID_ARGUMENT, "MALFORMED_FRAME");
         assert_true(reply.message.length > 0);
     }
     static uint8_t large[LIMIT_REQUEST_BYTES + 1];
-    assert_true(admits_bytes("spiffe://t/worker", (struct view){large, sizeof large}));
+    assert_true(admits_bytes(&peer, (struct view){large, sizeof large}));
     assert_reply(STATUS_INVALID_ARGUMENT, "FRAME_TOO_LARGE");
-    assert_true(admits_bytes("spiffe://t/worker", (struct view){large, sizeof large - 1}));
+    assert_true(admits_bytes(&peer, (struct view){large, sizeof large - 1}));
     assert_reply(STATUS_INVALID_ARGUMENT, "MALFORMED_FRAME");
     assert_int_equal(pushed.count, 0);
 }
@@ -209,8 +54,11 @@ static void test_rights_to_call(void **state)
         const char *allowed; /* one letter for each of the cast */
     } rows[] = {
         {CHECK_METHOD, "", "yyyyy"},
-        {"activity.v1.AdminService/GetServerInfo", "", "yyyyy"},
+        {INFO_METHOD, "", "yyyyy"},
         {GET_METHOD, JOB_7, "yyyyn"},
+        {WAIT_METHOD, JOB_7, "yyyyn"},
+        {VISIBLE_METHOD, JOB_7_CHANGES, "yyyyn"},
+        {READ_METHOD, "", "yyyyn"},
         {DESTROY_METHOD, JOB_7, "yyyyn"},
         {"activity.v1.AdminService/ListPresentUsers", "", "nnyyn"},
         {"activity.v1.AdminService/GetStateHash", "", "nnnyn"},
@@ -304,7 +152,7 @@ static void test_who_is_called_for(void **state)
     assert_int_equal(pushed_caller()->rights, RIGHT_ADMIN);
     frame = on_behalf("third", "bob");
     assert_false(admits("spiffe://t/root", &frame));
-    assert_int_equal(pushed_caller()->rights, RIGHT_ADMIN);
+    assert_int_equal(pushed_caller()->rights, RIGHT_ADMIN); /* feed is for queries only */
     frame = on_behalf("other", "");
     frame.method = view_of("activity.v1.AdminService/ListPresentUsers");
     frame.payload = view_of("");
@@ -403,16 +251,6 @@ static void test_check(void **state)
     assert_reply(STATUS_OK, "");
 }
 
-static char seen[4096];
-
-/* What is logged while a pipe stands in for standard error. */
-static const char *logged(int fd)
-{
-    ssize_t n = read(fd, seen, sizeof seen - 1);
-    seen[n > 0 ? n : 0] = '\0';
-    return seen;
-}
-
 static void test_diagnostics(void **state)
 {
     (void)state;
@@ -456,5 +294,5 @@ int main(void)
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_diagnostics),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_admission, close_admission);
 }
