@@ -32,12 +32,15 @@ enum call_verdict {
 
 TAILQ_HEAD(call_list, call);
 
-/* Who waits for calls: a window, or a thread in a synchronous call. */
+/* Who waits for calls: a window, a thread in a synchronous call, or a subscription, which waits for
+ * its messages, too. */
 struct waiter {
     pthread_cond_t done_or_due;
     struct call_list pending; /* by call.of_waiter */
     struct call_list done;    /* by call.of_waiter */
     uint64_t due_ms;          /* nothing of `pending` needs looking after before */
+    bool lasting;             /* waits even when nothing is pending, until it is woken */
+    bool woken;
 };
 
 struct call {
@@ -45,6 +48,7 @@ struct call {
     uint64_t tag;
     uint64_t begun_ms;
     uint64_t deadline_ms;
+    uint32_t connect_timeout_ms; /* how long it waits for a connection; 0: the client's */
     enum activity_method method;
     bool repeatable;
     uint32_t batch_count; /* of a batch update */

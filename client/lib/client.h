@@ -72,11 +72,16 @@ void waiter_deinit(struct waiter *waiter);
 void client_begin_take(struct activity_client *client, struct waiter *waiter, struct call *call);
 
 /* Waits until a call of the waiter has ended and takes it off, to be freed with call_free(); NULL
- * when until_ms has come or nothing is pending. Without the lock. */
+ * when until_ms has come, the waiter was woken, or nothing is pending and it is not lasting.
+ * Without the lock. */
 struct call *client_wait(struct activity_client *client, struct waiter *waiter, uint64_t until_ms);
 
-/* Gives up all calls of a waiter. Without the lock. */
+/* Has client_wait() return, the present call or the next. Locked. */
+void client_wake(struct waiter *waiter);
+
+/* Gives up all calls of a waiter, or those with a tag. Without the lock. */
 void client_abandon(struct activity_client *client, struct waiter *waiter);
+void client_abandon_tag(struct activity_client *client, struct waiter *waiter, uint64_t tag);
 
 /* Waits until there is a connection: 0, or 1 when until_ms has come. Without the lock. */
 __attribute__((warn_unused_result)) int client_connect(struct activity_client *client,

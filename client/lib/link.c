@@ -50,7 +50,8 @@ struct link {
     int pipe;            /* of the present connection; 0 = none */
     int removed_pipe;    /* whose removal was told last: it may be told before the addition */
     uint32_t connection; /* counts connections */
-    uint64_t asked_ms;   /* when the oldest unanswered message was sent; 0 = none */
+    uint64_t asked_ms;   /* when the oldest message since heard_ms was sent; 0 = none */
+    uint64_t heard_ms;   /* when the connection was made, or an answer came last */
     uint64_t probed_ms;  /* the same for a probe */
     unsigned refusals;
     uint64_t failures[FAILURE_KINDS]; /* of attempts to connect, when link_explain() last looked */
@@ -290,6 +291,7 @@ static void heard(struct link *link)
     pthread_mutex_lock(link->lock);
     link->asked_ms = 0;
     link->probed_ms = 0;
+    link->heard_ms = clock_now_ms();
     bool slowed = link->refusals > 0;
     link->refusals = 0;
     if (!link->up && link->pipe != 0) {
@@ -347,6 +349,7 @@ static void change_pipe(struct link *link, int next)
     link->up = false;
     link->asked_ms = 0;
     link->probed_ms = 0;
+    link->heard_ms = clock_now_ms();
     link->connection += next != 0;
     link->refusals += refused;
     if (was_up) {
@@ -547,6 +550,11 @@ static uint64_t since(uint64_t then_ms, uint64_t now_ms)
 uint64_t link_silent_ms(const struct link *link, uint64_t now_ms)
 {
     return since(link->asked_ms, now_ms);
+}
+
+uint64_t link_quiet_ms(const struct link *link, uint64_t now_ms)
+{
+    return since(link->heard_ms, now_ms);
 }
 
 uint64_t link_probed_ms(const struct link *link, uint64_t now_ms)

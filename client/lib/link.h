@@ -100,8 +100,10 @@ bool link_is_up(const struct link *link);       /* locked */
 bool link_is_dialling(const struct link *link); /* locked */
 const char *link_url(const struct link *link);
 
-/* How long the server has owed an answer to anything, and to a probe; 0 = it owes none. Locked. */
+/* How long the server has owed an answer to what was sent since its last one, and to a probe; 0 =
+ * it owes none. How long it has said nothing at all, whether it owes something or not. Locked. */
 uint64_t link_silent_ms(const struct link *link, uint64_t now_ms);
+uint64_t link_quiet_ms(const struct link *link, uint64_t now_ms);
 uint64_t link_probed_ms(const struct link *link, uint64_t now_ms);
 
 /* Connections that ended before the server answered anything, since the last one that did not.

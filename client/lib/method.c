@@ -7,6 +7,7 @@
 #include "client/lib/error.h"
 #include "client/lib/result.h"
 #include "proto/frame.h"
+#include "proto/limits.h"
 
 /* Every one of these may be executed twice with the effect of once, so all are repeated. */
 static const char *const method_names[] = {
@@ -23,6 +24,9 @@ static const char *const method_names[] = {
     [ACTIVITY_METHOD_LIST_USERS] = "activity.v1.AdminService/ListPresentUsers",
     [ACTIVITY_METHOD_DRAIN] = "activity.v1.AdminService/Drain",
     [ACTIVITY_METHOD_GET_STATE_HASH] = "activity.v1.AdminService/GetStateHash",
+    [ACTIVITY_METHOD_WAIT] = "activity.v1.ActivityService/WaitActivity",
+    [ACTIVITY_METHOD_WAIT_VISIBLE] = "activity.v1.ChangeService/WaitVisible",
+    [ACTIVITY_METHOD_READ_CHANGES] = "activity.v1.ChangeService/ReadChanges",
 };
 
 /* --- Drafts --- */
@@ -125,6 +129,45 @@ int draft_empty(struct draft *draft, enum activity_method method, struct activit
     return error_clear(error);
 }
 
+/* What a server may wait at most: one that refuses a longer wait does so at once. */
+static uint32_t bounded_wait_ms(uint32_t wait_ms)
+{
+    return wait_ms < LIMIT_WAIT_MS ? wait_ms : LIMIT_WAIT_MS;
+}
+
+int draft_wait(struct draft *draft, const struct activity_wait_request *request,
+               struct activity_error *error)
+{
+    *draft = (struct draft){.method = ACTIVITY_METHOD_WAIT};
+    int code = request_wait(&draft->payload, request, error);
+    if (code == ACTIVITY_OK) {
+        draft->wait_ms = bounded_wait_ms(request->wait_ms);
+    }
+    return drafted(draft, code);
+}
+
+int draft_visible(struct draft *draft, const struct activity_visible_request *request,
+                  struct activity_error *error)
+{
+    *draft = (struct draft){.method = ACTIVITY_METHOD_WAIT_VISIBLE};
+    int code = request_visible(&draft->payload, request, error);
+    if (code == ACTIVITY_OK) {
+        draft->wait_ms = bounded_wait_ms(request->wait_ms);
+    }
+    return drafted(draft, code);
+}
+
+int draft_changes(struct draft *draft, const struct activity_changes_request *request,
+                  struct activity_error *error)
+{
+    *draft = (struct draft){.method = ACTIVITY_METHOD_READ_CHANGES};
+    int code = request_changes(&draft->payload, request, error);
+    if (code == ACTIVITY_OK) {
+        draft->wait_ms = bounded_wait_ms(request->wait_ms);
+    }
+    return drafted(draft, code);
+}
+
 int draft_raw(struct draft *draft, const struct activity_raw_request *request,
               struct activity_error *error)
 {
@@ -156,6 +199,10 @@ struct call *draft_call(const struct draft *draft, const struct envelope *envelo
     if (envelope_frame(envelope, name, &draft->payload, call, error) != ACTIVITY_OK) {
         call_free(call);
         return NULL;
+    }
+    if (draft->wait_ms > 0) {
+        call->connect_timeout_ms = envelope->timeout_ms;
+        call->deadline_ms += draft->wait_ms;
     }
     return call;
 }

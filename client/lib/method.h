@@ -12,6 +12,9 @@ struct draft {
     enum activity_method method;
     const char *name;     /* of a raw call; else NULL */
     uint32_t batch_count; /* of a batch update */
+    /* How long the server may wait before it answers; the call's time counts beside it. Who waits
+     * anyway also waits for a connection as long as the call's time. */
+    uint32_t wait_ms;
     unsigned char request_id[ACTIVITY_REQUEST_ID_SIZE];
     struct payload payload; /* to be deinit'ed */
 };
@@ -34,6 +37,12 @@ int draft_health(struct draft *draft, const char *service, struct activity_error
 int draft_users(struct draft *draft, const struct activity_users_request *request,
                 struct activity_error *error);
 int draft_empty(struct draft *draft, enum activity_method method, struct activity_error *error);
+int draft_wait(struct draft *draft, const struct activity_wait_request *request,
+               struct activity_error *error);
+int draft_visible(struct draft *draft, const struct activity_visible_request *request,
+                  struct activity_error *error);
+int draft_changes(struct draft *draft, const struct activity_changes_request *request,
+                  struct activity_error *error);
 int draft_raw(struct draft *draft, const struct activity_raw_request *request,
               struct activity_error *error);
 

@@ -1,5 +1,6 @@
 /* Names of numbers, for people and for JSON. */
 #include <activity.h>
+#include <activity_feed.h>
 
 #include "proto/status.h"
 
@@ -31,4 +32,19 @@ const char *activity_result_state_name(int state)
 {
     static const char *const names[] = {"NONE", "PENDING", "READY", "EMPTY", "EXPIRED", "UNKNOWN"};
     return NAME_OF(names, state);
+}
+
+const char *activity_event_kind_name(int kind)
+{
+    static const char *const names[] = {
+        "NONE",     "ACTIVITY_CREATED", "ACTIVITY_ENDED", "MODEL_CHANGED",      "INDEX_CHANGED",
+        "PROGRESS", "FOUND_ACTIVITY",   "FOUND_CHANGE",   "FOUND_INDEX_CHANGE", "FOUND_ALL",
+        "RESET"};
+    return NAME_OF(names, kind);
+}
+
+const char *activity_reset_name(int reset)
+{
+    static const char *const names[] = {"NONE", "EXPIRED", "EPOCH", "AHEAD"};
+    return NAME_OF(names, reset);
 }

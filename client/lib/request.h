@@ -5,17 +5,10 @@
 #define ACTIVITY_LIB_REQUEST_H
 
 #include <activity.h>
+#include <activity_feed.h>
 
 #include "client/lib/client.h"
-
-/* Bytes that grow. After a failed allocation nothing more is written and `failed` stays. */
-struct payload {
-    uint8_t *bytes; /* owned */
-    size_t length;
-    size_t capacity;
-    bool failed;
-};
-void payload_deinit(struct payload *payload);
+#include "client/lib/payload.h"
 
 /* All return ACTIVITY_OK or a code with *error filled; *payload is to be deinit'ed either way. */
 int request_create(struct payload *payload, const struct activity_create_request *request,
@@ -32,6 +25,12 @@ int request_record(struct payload *payload, const struct activity_record_request
 int request_health(struct payload *payload, const char *service, struct activity_error *error);
 int request_users(struct payload *payload, const struct activity_users_request *request,
                   struct activity_error *error);
+int request_wait(struct payload *payload, const struct activity_wait_request *request,
+                 struct activity_error *error);
+int request_visible(struct payload *payload, const struct activity_visible_request *request,
+                    struct activity_error *error);
+int request_changes(struct payload *payload, const struct activity_changes_request *request,
+                    struct activity_error *error);
 int request_raw(struct payload *payload, struct activity_bytes bytes, struct activity_error *error);
 
 /* Appends another value of FindActivitiesRequest.page_token, which replaces those before it. */

@@ -8,6 +8,7 @@
 #include "activity/v1/change_service.pb-c.h"
 #include "activity/v1/health_service.pb-c.h"
 #include "client/lib/error.h"
+#include "client/lib/event.h"
 #include "proto/arena.h"
 #include "proto/batch.h"
 
@@ -18,6 +19,7 @@ enum { MEMORY_FACTOR = 64, MEMORY_BASE = 16 * 1024 };
 struct activity_result {
     enum activity_method method;
     uint64_t epoch;
+    uint32_t retry_after_ms;
     uint8_t *bytes; /* the reply; owned */
     struct view payload;
     void *memory; /* of the arena; owned */
@@ -35,6 +37,9 @@ struct activity_result {
         struct activity_server_info server_info;
         struct activity_users users;
         struct activity_state_hash state_hash;
+        struct activity_waited waited;
+        struct activity_visible visible;
+        struct activity_changes changes;
     } as;
 };
 
@@ -235,6 +240,19 @@ static bool copy_server_info(activity_result *result,
         .index = from->index,
         .principal = from->principal,
     };
+    if (from->feed != NULL) {
+        result->as.server_info.feed = (struct activity_feed_info){
+            .subscribers = from->feed->subscribers,
+            .parked = from->feed->parked,
+            .frames = from->feed->frames,
+            .bytes = from->feed->bytes,
+            .events = from->feed->events,
+            .progress_frames = from->feed->progress_frames,
+            .reads = from->feed->reads,
+            .fills = from->feed->fills,
+            .resets = from->feed->resets,
+        };
+    }
     return ok;
 }
 
@@ -254,7 +272,7 @@ static bool copy_users(activity_result *result, const Activity__V1__ListPresentU
     return ok;
 }
 
-/* --- Batches, without protobuf-c --- */
+/* --- Batches and events, without protobuf-c --- */
 
 static bool decode_batch(activity_result *result, uint32_t count)
 {
@@ -279,6 +297,13 @@ static bool decode_batch(activity_result *result, uint32_t count)
         .dispositions = dispositions,
         .ignored_count = response.ignored_count,
     };
+    return ok;
+}
+
+static bool decode_changes(activity_result *result)
+{
+    bool ok = event_page_decode(result->payload, &result->arena, &result->as.changes);
+    result->as.changes.retry_after_ms = result->retry_after_ms;
     return ok;
 }
 
@@ -396,6 +421,34 @@ static bool decode_state_hash(activity_result *result, const struct result_quest
     return true;
 }
 
+static bool decode_waited(activity_result *result, const struct result_question *question,
+                          const ProtobufCMessage *message)
+{
+    (void)question;
+    const Activity__V1__WaitActivityResponse *from =
+        (const Activity__V1__WaitActivityResponse *)message;
+    result->as.waited = (struct activity_waited){
+        .reached = from->reached,
+        .state = (enum activity_state)from->state,
+        .percent = from->percent,
+        .waiting_for_job_id = from->waiting_for_job_id,
+    };
+    return true;
+}
+
+static bool decode_visible(activity_result *result, const struct result_question *question,
+                           const ProtobufCMessage *message)
+{
+    (void)question;
+    const Activity__V1__WaitVisibleResponse *from =
+        (const Activity__V1__WaitVisibleResponse *)message;
+    result->as.visible = (struct activity_visible){
+        .reached = from->reached,
+        .open_changes = from->open_changes,
+    };
+    return true;
+}
+
 static const struct {
     const ProtobufCMessageDescriptor *descriptor;
     bool (*decode)(activity_result *result, const struct result_question *question,
@@ -421,12 +474,18 @@ static const struct {
     [ACTIVITY_METHOD_GET_STATE_HASH] = {&activity__v1__get_state_hash_response__descriptor,
                                         decode_state_hash},
     [ACTIVITY_METHOD_CALL] = {NULL, NULL},
+    [ACTIVITY_METHOD_WAIT] = {&activity__v1__wait_activity_response__descriptor, decode_waited},
+    [ACTIVITY_METHOD_WAIT_VISIBLE] = {&activity__v1__wait_visible_response__descriptor,
+                                      decode_visible},
 };
 
 static bool decode(activity_result *result, const struct result_question *question)
 {
     if (question->method == ACTIVITY_METHOD_BATCH_UPDATE) {
         return decode_batch(result, question->batch_count);
+    }
+    if (question->method == ACTIVITY_METHOD_READ_CHANGES) {
+        return decode_changes(result);
     }
     const ProtobufCMessageDescriptor *descriptor = decoders[question->method].descriptor;
     if (descriptor == NULL) {
@@ -450,6 +509,7 @@ int result_decode_take(const struct result_question *question, const struct fram
     made->bytes = bytes;
     made->method = question->method;
     made->epoch = reply->epoch;
+    made->retry_after_ms = reply->retry_after_ms;
     made->payload = reply->payload;
     size_t memory = MEMORY_BASE + reply->payload.length * MEMORY_FACTOR;
     made->memory = malloc(memory);
@@ -487,6 +547,15 @@ ACCESSOR(const struct activity_server_info *, server_info, ACTIVITY_METHOD_GET_S
          server_info)
 ACCESSOR(const struct activity_users *, users, ACTIVITY_METHOD_LIST_USERS, users)
 ACCESSOR(const struct activity_state_hash *, state_hash, ACTIVITY_METHOD_GET_STATE_HASH, state_hash)
+
+ACCESSOR(const struct activity_waited *, waited, ACTIVITY_METHOD_WAIT, waited)
+ACCESSOR(const struct activity_visible *, visible, ACTIVITY_METHOD_WAIT_VISIBLE, visible)
+ACCESSOR(const struct activity_changes *, changes, ACTIVITY_METHOD_READ_CHANGES, changes)
+
+uint32_t result_retry_after_ms(const activity_result *result)
+{
+    return result->retry_after_ms;
+}
 
 struct activity_bytes activity_result_payload(const activity_result *result)
 {

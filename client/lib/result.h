@@ -18,4 +18,8 @@ struct result_question {
 int result_decode_take(const struct result_question *question, const struct frame_reply *reply,
                        uint8_t *bytes, activity_result **result, struct activity_error *error);
 
+/* What a success says beside its answer: the server had no place to wait, come back after this; or
+ * 0. */
+uint32_t result_retry_after_ms(const activity_result *result);
+
 #endif

@@ -167,6 +167,15 @@ int activity_list_users(activity_client *client, const struct activity_users_req
     return run(&draft, code, client, options, result, error);
 }
 
+int activity_read_changes(activity_client *client, const struct activity_changes_request *request,
+                          const struct activity_call_options *options, activity_result **result,
+                          struct activity_error *error)
+{
+    struct draft draft;
+    int code = draft_changes(&draft, request, error);
+    return run(&draft, code, client, options, result, error);
+}
+
 int activity_drain(activity_client *client, const struct activity_call_options *options,
                    struct activity_error *error)
 {

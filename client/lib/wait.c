@@ -23,6 +23,8 @@ void waiter_init(struct waiter *waiter)
     TAILQ_INIT(&waiter->pending);
     TAILQ_INIT(&waiter->done);
     waiter->due_ms = 0;
+    waiter->lasting = false;
+    waiter->woken = false;
 }
 
 void waiter_deinit(struct waiter *waiter)
@@ -54,6 +56,27 @@ static struct link *link_to_dial(struct activity_client *client, uint64_t now)
     return NULL;
 }
 
+/* Whether an answer is still to come on the link. One to a long poll may take its time while others
+ * are answered, so the link's own count of what is owed does not tell. Locked. */
+static bool is_owed(const struct activity_client *client, const struct link *link)
+{
+    uint32_t at = 1;
+    const struct call *call;
+    while ((call = call_table_next(&client->calls, &at)) != NULL) {
+        if (call->link == link && (call->state == CALL_SENT || call->state == CALL_POSTED)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a sign of life is due: from a server that owes answers and says nothing. Locked. */
+static bool is_silent(const struct activity_client *client, const struct link *link, uint64_t now)
+{
+    return link_silent_ms(link, now) >= client->silence_ms ||
+           (link_quiet_ms(link, now) >= client->silence_ms && is_owed(client, link));
+}
+
 /* Locked. */
 static struct chores look_at_links(struct activity_client *client, uint64_t now)
 {
@@ -65,7 +88,7 @@ static struct chores look_at_links(struct activity_client *client, uint64_t now)
     uint64_t probed_ms = link_probed_ms(link, now);
     if (probed_ms >= client->silence_ms) {
         chores.reset = link;
-    } else if (probed_ms == 0 && link_silent_ms(link, now) >= client->silence_ms) {
+    } else if (probed_ms == 0 && is_silent(client, link, now)) {
         chores.probe = link;
     }
     return chores;
@@ -103,7 +126,8 @@ static uint64_t call_due_ms(const struct activity_client *client, const struct c
         earlier = call->due_ms;
     } else if (call->state == CALL_QUEUED && !client_is_served(client)) {
         uint64_t since = call->begun_ms > client->down_ms ? call->begun_ms : client->down_ms;
-        earlier = since + client->connect_timeout_ms;
+        uint32_t patience = call->connect_timeout_ms;
+        earlier = since + (patience != 0 ? patience : client->connect_timeout_ms);
     }
     return earlier < due ? earlier : due;
 }
@@ -163,12 +187,19 @@ struct call *client_wait(struct activity_client *client, struct waiter *waiter, 
             TAILQ_REMOVE(&waiter->done, call, of_waiter);
             break;
         }
-        if (TAILQ_EMPTY(&waiter->pending) || now >= until_ms) {
+        if (waiter->woken || (TAILQ_EMPTY(&waiter->pending) && !waiter->lasting)) {
+            waiter->woken = false;
             break;
         }
         if (client_can_send(client)) {
             client_flush(client);
-        } else if (!look_after_links(client, now)) {
+            continue;
+        }
+        bool busy = look_after_links(client, now);
+        if (now >= until_ms) {
+            break;
+        }
+        if (!busy) {
             uint64_t wake = earlier_of(until_ms, next_look_ms(client, now));
             sleep_until(client, &waiter->done_or_due, earlier_of(wake, waiter->due_ms));
         }
@@ -197,18 +228,48 @@ void client_begin_take(struct activity_client *client, struct waiter *waiter, st
     pthread_mutex_unlock(&client->lock);
 }
 
+/* Locked. */
+static void forget(struct activity_client *client, struct waiter *waiter, struct call *call)
+{
+    if (call->state != CALL_DONE) {
+        client_end(client, call, VERDICT_UNKNOWN);
+    }
+    TAILQ_REMOVE(&waiter->done, call, of_waiter);
+    call_free(call);
+}
+
 void client_abandon(struct activity_client *client, struct waiter *waiter)
 {
     pthread_mutex_lock(&client->lock);
     struct call *call;
-    while ((call = TAILQ_FIRST(&waiter->pending)) != NULL) {
-        client_end(client, call, VERDICT_UNKNOWN);
-    }
-    while ((call = TAILQ_FIRST(&waiter->done)) != NULL) {
-        TAILQ_REMOVE(&waiter->done, call, of_waiter);
-        call_free(call);
+    while ((call = TAILQ_FIRST(&waiter->pending)) != NULL ||
+           (call = TAILQ_FIRST(&waiter->done)) != NULL) {
+        forget(client, waiter, call);
     }
     pthread_mutex_unlock(&client->lock);
+}
+
+void client_abandon_tag(struct activity_client *client, struct waiter *waiter, uint64_t tag)
+{
+    struct call_list *const lists[] = {&waiter->pending, &waiter->done};
+    pthread_mutex_lock(&client->lock);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        struct call *call = TAILQ_FIRST(lists[i]);
+        while (call != NULL) {
+            struct call *following = TAILQ_NEXT(call, of_waiter);
+            if (call->tag == tag) {
+                forget(client, waiter, call);
+            }
+            call = following;
+        }
+    }
+    pthread_mutex_unlock(&client->lock);
+}
+
+void client_wake(struct waiter *waiter)
+{
+    waiter->woken = true;
+    pthread_cond_signal(&waiter->done_or_due);
 }
 
 /* --- Connecting --- */
