@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "server/bound.h"
+#include "server/change_feed.h"
 #include "server/config.h"
 #include "server/engine/engine.h"
 #include "server/journal/journal.h"
@@ -52,6 +53,7 @@ struct service {
     struct certificates certificates;
     struct engine_facts facts;
     struct journal *journal;
+    struct change_feed *feed;
     struct engine *engine;
     struct admit *admit;
     struct endpoint *endpoint;
@@ -66,6 +68,30 @@ static void on_reply(void *context, uint64_t token, struct bytes frame)
 {
     const struct service *service = context;
     endpoint_reply(service->endpoint, token, (struct view){frame.at, frame.length});
+}
+
+static void on_history(void *context, uint64_t sequence)
+{
+    const struct service *service = context;
+    change_feed_history(service->feed, sequence);
+}
+
+static void on_events(void *context, struct bytes effects)
+{
+    const struct service *service = context;
+    change_feed_events(service->feed, effects);
+}
+
+static void on_progress(void *context, struct bytes fields)
+{
+    const struct service *service = context;
+    change_feed_progress(service->feed, fields);
+}
+
+static void want_progress(void *context, bool wanted)
+{
+    const struct service *service = context;
+    engine_want_progress(service->engine, wanted);
 }
 
 /* Nothing may be acknowledged any more: no orderly end, the journal is what counts. */
@@ -115,6 +141,12 @@ static void drain(void *context)
     (void)begin_end(context, 0);
 }
 
+/* What waits holds a slot: the other half is for those who do not. */
+static uint32_t waits_max(const struct config *config)
+{
+    return (uint32_t)config->slots / 2;
+}
+
 static struct engine_options engine_options_of(struct service *service)
 {
     const struct config *config = &service->config;
@@ -124,10 +156,14 @@ static struct engine_options engine_options_of(struct service *service)
         .inbox_bytes = config->inbox_bytes,
         .outbox_bytes = config->outbox_bytes,
         .snapshot_bytes = config->snapshot_bytes,
+        .waits_max = waits_max(config),
         .clock = engine_clock_system,
         .outlets = {.context = service,
                     .reply = on_reply,
-                    .fatal = on_fatal}, /* events stay in the core's window: nobody is pushed yet */
+                    .history = on_history,
+                    .events = on_events,
+                    .progress = on_progress,
+                    .fatal = on_fatal},
         .facts = &service->facts,
     };
 }
@@ -147,6 +183,31 @@ static struct endpoint_options endpoint_options_of(const struct service *service
         .connections_per_principal = (uint32_t)config->connections_per_principal,
         .connects_per_minute = (uint32_t)config->connects_per_minute,
         .waiting_bytes = config->outbox_bytes,
+    };
+}
+
+static struct change_feed_options feed_options_of(struct service *service)
+{
+    const struct config *config = &service->config;
+    return (struct change_feed_options){
+        .epoch = service->journal != NULL ? journal_epoch(service->journal) : 0,
+        .window_bytes = config->limits.feed_window_bytes,
+        .keep_ms = config->limits.feed_keep_ms,
+        .slots = (uint32_t)config->slots,
+        .pushes = config_has_feed(config),
+        .endpoint = {.url = config->feed_listen,
+                     .ca_pem = service->certificates.ca_pem,
+                     .cert_pem = service->certificates.cert_pem,
+                     .key_pem = service->certificates.key_pem,
+                     .policy = service->policy,
+                     .connections_max = (uint32_t)config->feed_connections_max,
+                     .connections_per_principal = (uint32_t)config->connections_per_principal,
+                     .connects_per_minute = (uint32_t)config->connects_per_minute,
+                     .queue_frames = (uint32_t)config->feed_queue_frames},
+        .context = service,
+        .now_ms = boot_ms,
+        .reply = on_reply,
+        .want_progress = want_progress,
     };
 }
 
@@ -208,6 +269,8 @@ static int load_certificates(struct service *service)
     facts->version = ACTIVITYD_VERSION;
     facts->start_ms = now_ms;
     facts->index = "none";
+    facts->feed_url = config->feed_url;
+    facts->feed = change_feed_status;
     facts->durability = "an acknowledged change was synced to this machine's disk before the reply "
                         "left: it survives a crash and a power cut";
     facts->certificates[0].name = "server";
@@ -224,9 +287,11 @@ static void collect_bound(struct service *service, struct bound *bound)
 {
     const struct engine_options engine = engine_options_of(service);
     const struct endpoint_options endpoint = endpoint_options_of(service);
+    const struct change_feed_options feed = feed_options_of(service);
     memset(bound, 0, sizeof *bound);
     (void)engine_memory_bytes(&engine, bound_add, bound);
     endpoint_memory_parts(&endpoint, bound_add, bound);
+    change_feed_memory_parts(&feed, bound_add, bound);
 }
 
 static int check_memory(struct service *service)
@@ -305,6 +370,15 @@ static int open_journal(struct service *service)
     return fail(damaged ? STATUS_DAMAGED : STATUS_IO, "journal", error.text);
 }
 
+/* The ring is there before the engine, which tells the events that can still be fetched. */
+static int make_feed(struct service *service)
+{
+    const struct change_feed_options options = feed_options_of(service);
+    service->feed = change_feed_new(&options);
+    service->facts.feed_context = service->feed;
+    return service->feed != NULL ? 0 : fail(STATUS_IO, "change feed", "out of memory");
+}
+
 static int start_engine(struct service *service)
 {
     char text[640] = "";
@@ -313,12 +387,31 @@ static int start_engine(struct service *service)
     return status == 0 ? 0 : fail((enum exit_status)status, "engine", text);
 }
 
+static int start_feed(struct service *service)
+{
+    char error[512];
+    const struct config *config = &service->config;
+    if (change_feed_start(service->feed, error, sizeof error) != 0) {
+        return fail(STATUS_IO, "change feed", error);
+    }
+    if (config_is_loopback(config->feed_url) && !config_is_loopback(config->listen)) {
+        log_warning("subscribers on other machines cannot reach the change feed",
+                    LOG_TEXT("feed_url", config->feed_url));
+    }
+    return 0;
+}
+
 static int start_endpoint(struct service *service)
 {
     char error[512];
+    const struct config *config = &service->config;
     const struct admit_options admit = {.inbox = engine_inbox(service->engine),
+                                        .reader = change_feed_reader(service->feed),
+                                        .waits_max = waits_max(config),
+                                        .waits_per_principal =
+                                            (uint32_t)config->waits_per_principal,
                                         .epoch = engine_epoch(service->engine),
-                                        .slow_call_ms = service->config.slow_call_ms,
+                                        .slow_call_ms = config->slow_call_ms,
                                         .context = service,
                                         .boot_ms = boot_ms,
                                         .health = health,
@@ -340,7 +433,7 @@ static void tell_of_start(const struct service *service)
     struct engine_status status;
     engine_status(service->engine, &status);
     log_info("started", LOG_TEXT("version", ACTIVITYD_VERSION), LOG_TEXT("listen", config->listen),
-             LOG_TEXT("data_dir", config->data_dir),
+             LOG_TEXT("feed", config->feed_listen), LOG_TEXT("data_dir", config->data_dir),
              LOG_NUMBER("journal_index", status.applied_index),
              LOG_NUMBER("rules", policy_count(service->policy)));
     if (config->open_policy) {
@@ -351,13 +444,16 @@ static void tell_of_start(const struct service *service)
     if (!config->dev && !isatty(STDOUT_FILENO)) {
         return;
     }
-    (void)printf("activityd " ACTIVITYD_VERSION " serves %s, data in %s\n\n"
+    (void)printf("activityd " ACTIVITYD_VERSION " serves %s, the change feed %s, data in %s\n\n"
                  "Try in another terminal:\n"
                  "  build/activityctl create upload \"My first upload\"\n"
                  "  build/activityctl find\n"
-                 "  build/activityctl update JOB 50\n\n"
+                 "  build/activityctl update JOB 50\n"
+                 "and in a third one, what happens meanwhile:\n"
+                 "  build/activityctl watch\n\n"
                  "Ctrl-C stops it.\n",
-                 config->listen, config->data_dir);
+                 config->listen, config_has_feed(config) ? config->feed_url : "only by calls",
+                 config->data_dir);
     (void)fflush(stdout);
 }
 
@@ -396,9 +492,11 @@ static void wait_for_end(struct service *service)
 static void stop(struct service *service)
 {
     struct engine_status status;
+    change_feed_drain(service->feed);
     engine_drain(service->engine);
-    engine_stop(service->engine, true);
+    engine_stop(service->engine, true); /* the last events and replies are out */
     engine_status(service->engine, &status);
+    change_feed_stop(service->feed);
     endpoint_stop(service->endpoint);
     service->endpoint = NULL;
     log_info("stopped", LOG_NUMBER("journal_index", status.applied_index),
@@ -412,6 +510,7 @@ static void free_service(struct service *service)
     admit_free(service->admit);
     journal_close(service->journal); /* its threads may call the engine until then */
     engine_free(service->engine);
+    change_feed_free(service->feed);
     certificates_deinit(&service->certificates);
     policy_free(service->policy);
 }
@@ -420,7 +519,8 @@ static void free_service(struct service *service)
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
-    rlim_t wanted = config->connections_max * 2 + 256; /* as many may be in their handshake */
+    /* As many may be in their handshake. */
+    rlim_t wanted = (config->connections_max + config->feed_connections_max) * 2 + 256;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
         return;
     }
@@ -449,6 +549,21 @@ static int start_signals(struct service *service)
     return 0;
 }
 
+/* Subscribers first: nothing is served when they cannot be. */
+static int serve(struct service *service)
+{
+    int status = start_feed(service);
+    if (status == 0) {
+        atomic_store(&service->phase, PHASE_SERVING); /* the first request may be a Drain */
+        status = start_endpoint(service);
+    }
+    if (status != 0) {
+        engine_stop(service->engine, false);
+        change_feed_stop(service->feed);
+    }
+    return status;
+}
+
 static int run(struct service *service)
 {
     int status = start_signals(service);
@@ -458,14 +573,13 @@ static int run(struct service *service)
         status = open_journal(service);
     }
     if (status == 0) {
+        status = make_feed(service);
+    }
+    if (status == 0) {
         status = start_engine(service);
     }
     if (status == 0) {
-        atomic_store(&service->phase, PHASE_SERVING); /* the first request may be a Drain */
-        status = start_endpoint(service);
-        if (status != 0) {
-            engine_stop(service->engine, false);
-        }
+        status = serve(service);
     }
     if (status == 0) {
         tell_of_start(service);

@@ -83,7 +83,6 @@ static const char *enter(struct door *door, nng_pipe pipe, struct view principal
         };
         reason = reasons[pipes_add(door->pipes, (uint32_t)pipe.id, principal, rule, address,
                                    door_now_ms())];
-        atomic_store(&door->connections, pipes_count(door->pipes));
     }
     (void)pthread_mutex_unlock(&door->lock);
     return reason;
@@ -110,25 +109,27 @@ static const char *admit_pipe(struct door *door, nng_pipe pipe, char *principal,
     return enter(door, pipe, name, rule, address);
 }
 
+static void count_connections(struct door *door)
+{
+    (void)pthread_mutex_lock(&door->lock);
+    atomic_store(&door->connections, pipes_count(door->pipes));
+    (void)pthread_mutex_unlock(&door->lock);
+}
+
 static void forget_pipe(struct door *door, nng_pipe pipe)
 {
     (void)pthread_mutex_lock(&door->lock);
     pipes_remove(door->pipes, (uint32_t)pipe.id);
-    uint32_t left = pipes_count(door->pipes);
-    atomic_store(&door->connections, left);
     (void)pthread_mutex_unlock(&door->lock);
-    log_debug("peer gone", LOG_NUMBER("pipe", pipe.id), LOG_NUMBER("connections", left),
+    count_connections(door);
+    log_debug("peer gone", LOG_NUMBER("pipe", pipe.id),
+              LOG_NUMBER("connections", atomic_load(&door->connections)),
               LOG_TEXT("endpoint", door->kind->name));
 }
 
-static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
+static void judge_pipe(struct door *door, nng_pipe pipe)
 {
     static struct log_rate refusal_rate = {.most = 20, .period_ms = 60000};
-    struct door *door = context;
-    if (event == NNG_PIPE_EV_REM_POST) {
-        forget_pipe(door, pipe);
-        return;
-    }
     char address[REMOTE_END_MAX] = "?";
     char principal[LIMIT_PRINCIPAL_LENGTH + 2] = ""; /* one more: too long must not become valid */
     const char *reason = "the connection is dead";
@@ -145,6 +146,17 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
     }
     log_debug("peer connected", LOG_NUMBER("pipe", pipe.id), LOG_TEXT("principal", principal),
               LOG_TEXT("peer", address), LOG_TEXT("endpoint", door->kind->name));
+}
+
+static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
+{
+    if (event == NNG_PIPE_EV_ADD_PRE) {
+        judge_pipe(context, pipe);
+    } else if (event == NNG_PIPE_EV_ADD_POST) {
+        count_connections(context); /* now it can be sent to */
+    } else {
+        forget_pipe(context, pipe);
+    }
 }
 
 nng_pipe door_condemn(struct pipe *pipe, const char *reason)
@@ -191,11 +203,8 @@ int door_open(struct door *door)
     }
     /* Before any listener: a pipe has the limit of its birth, and the standard one is none. */
     code = nng_socket_set_size(door->socket, NNG_OPT_RECVMAXSZ, door->kind->receive_bytes);
-    if (code == 0) {
-        code = nng_pipe_notify(door->socket, NNG_PIPE_EV_ADD_PRE, on_pipe, door);
-    }
-    if (code == 0) {
-        code = nng_pipe_notify(door->socket, NNG_PIPE_EV_REM_POST, on_pipe, door);
+    for (int event = NNG_PIPE_EV_ADD_PRE; event <= NNG_PIPE_EV_REM_POST && code == 0; event++) {
+        code = nng_pipe_notify(door->socket, (nng_pipe_ev)event, on_pipe, door);
     }
     return code;
 }

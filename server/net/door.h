@@ -49,7 +49,7 @@ struct door {
     pthread_cond_t changed;
     bool stopping;
     struct pipes *pipes;
-    atomic_uint connections; /* those in `pipes` that live, for readers without the lock */
+    atomic_uint connections; /* those that live and can be sent to, for readers without the lock */
 
     pthread_t watchdog;
     bool watchdog_runs;

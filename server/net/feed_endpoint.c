@@ -129,8 +129,8 @@ void feed_endpoint_memory_parts(const struct feed_endpoint_options *options,
     const struct pipes_limits limits = limits_of(options);
     size_t each =
         (size_t)DOOR_CONNECTION_BYTES + RECEIVE_BYTES + queue_bytes(options->queue_frames);
-    part(context, "feed connections: TLS and buffers",
+    part(context, "feed: connections, TLS and buffers",
          options->connections_max * each + pipes_memory_bytes(&limits));
-    part(context, "feed connections: messages",
+    part(context, "feed: messages for connections",
          ((size_t)options->queue_frames + options->connections_max) * MESSAGE_BYTES);
 }

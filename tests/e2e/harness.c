@@ -170,6 +170,7 @@ static void become_server(const struct server *server, const char *const *flags)
     const char *words[FLAGS_MAX] = {program};
     size_t count = 1;
     const char *const own[][2] = {{"--listen", server->url},
+                                  {"--feed-listen", server->feed_url},
                                   {"--data-dir", scene_path(scene, server->data)},
                                   {"--ca", scene_path(scene, "tls/ca.crt")},
                                   {"--cert", scene_path(scene, "tls/server.crt")},
@@ -201,8 +202,11 @@ void server_spawn(struct server *server, const struct scene *scene, const char *
     }
     if (server->port == 0) {
         server->port = free_port();
+        server->feed_port = free_port();
     }
     (void)snprintf(server->url, sizeof server->url, "tls+tcp://127.0.0.1:%u", server->port);
+    (void)snprintf(server->feed_url, sizeof server->feed_url, "tls+tcp://127.0.0.1:%u",
+                   server->feed_port);
     (void)snprintf(server->log, sizeof server->log, "%s/%s.log", scene->directory, server->data);
     server->pid = fork();
     if (server->pid == 0) {

@@ -44,7 +44,9 @@ struct server {
     const char *data; /* directory name below the scene, "data" by default */
     pid_t pid;        /* 0: not running */
     uint16_t port;    /* chosen at the first start, kept afterwards */
+    uint16_t feed_port;
     char url[64];
+    char feed_url[64];
     char log[SCENE_PATH_MAX]; /* stderr of all its lives */
 };
 

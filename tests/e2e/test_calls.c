@@ -343,7 +343,7 @@ static void test_server_info_and_rights(void **state)
     const struct activity_server_info *info = activity_result_server_info(result);
     assert_string_equal(info->principal, "spiffe://test/worker");
     assert_string_equal(info->index, "none");
-    assert_string_equal(info->feed_url, "");
+    assert_string_equal(info->feed_url, server.feed_url);
     assert_true(info->epoch != 0 && info->epoch == activity_result_epoch(result));
     assert_true(info->limit_count > 20);
     assert_true(info->certificate_count >= 1 && info->certificates[0].not_after_ms > info->time_ms);

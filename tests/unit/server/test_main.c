@@ -124,12 +124,14 @@ static unsigned free_port(void)
     return ntohs(address.sin_port);
 }
 
-/* Development on a free port, with further words. */
+/* Development on free ports, with further words. */
 static pid_t spawn_dev(const char *words)
 {
     char line[512];
-    (void)snprintf(line, sizeof line, "--dev --data-dir data --listen tls+tcp://127.0.0.1:%u%s%s",
-                   free_port(), words[0] != '\0' ? " " : "", words);
+    (void)snprintf(line, sizeof line,
+                   "--dev --data-dir data --listen tls+tcp://127.0.0.1:%u --feed-listen "
+                   "tls+tcp://127.0.0.1:%u%s%s",
+                   free_port(), free_port(), words[0] != '\0' ? " " : "", words);
     return spawn(line);
 }
 
@@ -161,8 +163,11 @@ static void test_starts_that_fail(void **state)
         {"--dev --data-dir none/none --cert data/tls/server.crt --key data/tls/server.key "
          "--ca data/tls/ca.crt",
          74, "none/none: No such file"},
-        {"--dev --data-dir data --listen tls+tcp://127.0.0.1:99999", 74,
-         "tls+tcp://127.0.0.1:99999"},
+        {"--dev --data-dir data --feed-listen none --listen tls+tcp://127.0.0.1:99999", 74,
+         "msg=endpoint why=\"tls+tcp://127.0.0.1:99999"},
+        {"--dev --data-dir data --feed-listen tls+tcp://127.0.0.1:99999", 74,
+         "msg=\"change feed\" why=\"tls+tcp://127.0.0.1:99999"},
+        {"--dev --data-dir data --feed-listen tls+tcp://0.0.0.0:1", 78, "feed_listen: with --dev"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int status = wait_for(spawn(rows[i].line));
@@ -183,6 +188,11 @@ static void test_answers_without_a_start(void **state)
     assert_non_null(strstr(read_output(), "the configuration is good\n"));
     assert_int_equal(wait_for(spawn("--dev --data-dir data --print-limits")), 0);
     assert_non_null(strstr(read_output(), "\ntotal "));
+    assert_non_null(strstr(output, "\nfeed: recent events "));
+    assert_non_null(strstr(output, "\nfeed: messages for connections "));
+    assert_int_equal(wait_for(spawn("--dev --data-dir data --print-limits --feed-listen none")), 0);
+    assert_non_null(strstr(read_output(), "\nfeed: recent events "));
+    assert_null(strstr(output, "\nfeed: messages for connections "));
     assert_int_equal(wait_for(spawn("journal")), 2);
 }
 
@@ -193,6 +203,7 @@ static void test_start_and_stop(void **state)
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         pid_t pid = spawn_dev("");
         await_output("build/activityctl create upload");
+        assert_non_null(strstr(output, "build/activityctl watch\n"));
         assert_non_null(strstr(output, "msg=started version=0."));
         assert_int_equal(kill(pid, signals[i]), 0);
         assert_int_equal(wait_for(pid), 0);
@@ -230,18 +241,26 @@ static void test_one_server_for_a_folder_and_an_address(void **state)
     (void)state;
     char line[512];
     unsigned port = free_port();
-    (void)snprintf(line, sizeof line, "--dev --data-dir data --listen tls+tcp://127.0.0.1:%u",
-                   port);
+    unsigned feed = free_port();
+    (void)snprintf(line, sizeof line,
+                   "--dev --data-dir data --listen tls+tcp://127.0.0.1:%u --feed-listen "
+                   "tls+tcp://127.0.0.1:%u",
+                   port, feed);
     pid_t pid = spawn(line);
     await_output("msg=started");
     assert_int_equal(wait_for(spawn_dev("")), 74);
     assert_non_null(strstr(read_output(), "msg=journal"));
-    (void)snprintf(line, sizeof line,
-                   "--dev --data-dir other --listen tls+tcp://127.0.0.1:%u --cert "
-                   "data/tls/server.crt --key data/tls/server.key --ca data/tls/ca.crt",
-                   port);
-    assert_int_equal(wait_for(spawn(line)), 74);
-    assert_non_null(strstr(read_output(), "Address in use"));
+    static const char *const says[] = {"msg=endpoint", "msg=\"change feed\""};
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(line, sizeof line,
+                       "--dev --data-dir other --listen tls+tcp://127.0.0.1:%u --feed-listen "
+                       "tls+tcp://127.0.0.1:%u --cert data/tls/server.crt --key "
+                       "data/tls/server.key --ca data/tls/ca.crt",
+                       i == 0 ? port : free_port(), i == 1 ? feed : free_port());
+        assert_int_equal(wait_for(spawn(line)), 74);
+        assert_non_null(strstr(read_output(), "Address in use"));
+        assert_non_null(strstr(output, says[i]));
+    }
     assert_int_equal(kill(pid, SIGTERM), 0);
     assert_int_equal(wait_for(pid), 0);
 }
@@ -251,10 +270,12 @@ static void test_development_without_a_policy(void **state)
     (void)state;
     shell("mkdir -p $1/bare && cp -r $1/data/tls $1/bare");
     char line[512];
-    (void)snprintf(line, sizeof line, "--dev --data-dir bare --listen tls+tcp://127.0.0.1:%u",
+    (void)snprintf(line, sizeof line,
+                   "--dev --data-dir bare --listen tls+tcp://127.0.0.1:%u --feed-listen none",
                    free_port());
     pid_t pid = spawn(line);
     await_output("no policy: everybody with a certificate may do everything");
+    assert_non_null(strstr(output, " feed=none "));
     assert_int_equal(kill(pid, SIGTERM), 0);
     assert_int_equal(wait_for(pid), 0);
 }
