@@ -457,12 +457,10 @@ static void largest_caller_fits(void **state)
 {
     (void)state;
     static char text[LIMIT_CALLER_GROUPS][LIMIT_GROUP_LENGTH + 1];
-    static char tenant[LIMIT_TENANT_LENGTH + 1];
     static char user[LIMIT_USER_LENGTH + 1];
     static char principal[LIMIT_PRINCIPAL_LENGTH + 1];
     static struct query query;
     static uint8_t bytes[QUERY_BYTES_MAX];
-    memset(tenant, 't', LIMIT_TENANT_LENGTH);
     memset(user, 'u', LIMIT_USER_LENGTH);
     memset(principal, 'p', LIMIT_PRINCIPAL_LENGTH);
     query.method = METHOD_WAIT_ACTIVITY;
@@ -499,78 +497,97 @@ static void largest_caller_fits(void **state)
     assert_reached(60000, STATE(COMPLETED), 100);
 }
 
-/* Many at random against what a caller expects: told within 10 ms of the update that reaches the
- * percent, over at its time otherwise, once. */
-static void random_waits_are_told_in_time(void **state)
-{
-    (void)state;
-    enum { JOBS = 40, WAITS = 2000 };
-    static uint64_t jobs[JOBS];
-    static uint32_t percents[JOBS];
-    static struct expected {
+/* ---- Many at random ---- */
+
+enum { MANY_JOBS = 4096, MANY_AT_A_TIME = 40, MANY_WAITS = 2000 };
+/* What callers expect. */
+static struct {
+    size_t job_count;
+    uint64_t jobs[MANY_JOBS];
+    uint32_t percents[MANY_JOBS];
+    size_t live[MANY_AT_A_TIME]; /* those that run */
+    size_t wait_count;
+    struct expected {
         uint64_t token;
         size_t job;
         uint32_t percent;
         uint64_t until_ms;
         uint64_t reached_ms; /* 0: not yet */
         bool done;
-    } waits[WAITS];
-    size_t count = 0;
-    size_t done = 0;
-    for (size_t i = 0; i < JOBS; i++) {
-        jobs[i] = create();
-        percents[i] = 0;
+    } waits[MANY_WAITS];
+    size_t reached;
+    size_t over;
+} many;
+
+static size_t many_create(void)
+{
+    many.jobs[many.job_count] = create();
+    return many.job_count++;
+}
+
+static void many_wait(size_t job)
+{
+    struct expected *wait = &many.waits[many.wait_count++];
+    uint32_t wait_ms = 1 + (uint32_t)(scene_random(&scene) % 3000);
+    wait->job = job;
+    wait->percent = 1 + (uint32_t)(scene_random(&scene) % 100);
+    wait->until_ms = scene.boot_ms + wait_ms;
+    wait->token = wait_for((struct waiting){many.jobs[job], wait->percent, false, wait_ms});
+}
+
+static void many_update(size_t *live)
+{
+    uint32_t *percent = &many.percents[*live];
+    *percent += (uint32_t)(scene_random(&scene) % 8);
+    *percent = *percent > 100 ? 100 : *percent;
+    update(many.jobs[*live], *percent);
+}
+
+/* Told within 10 ms of what it waits for, over at its time otherwise. */
+static void many_check(struct expected *wait)
+{
+    if (wait->reached_ms == 0 && many.percents[wait->job] >= wait->percent) {
+        wait->reached_ms = scene.boot_ms;
     }
-    while (done < WAITS) {
+    bool reached = wait->reached_ms != 0;
+    if (!is_answered(wait->token)) {
+        assert_true(scene.boot_ms < wait->until_ms);
+        assert_true(!reached || scene.boot_ms < wait->reached_ms + WAITS_LOOK_MS);
+        return;
+    }
+    Activity__V1__WaitActivityResponse *response =
+        call_response(&scene.calls, wait->token, &activity__v1__wait_activity_response__descriptor);
+    assert_true(response->reached == reached);
+    assert_true(reached || scene.boot_ms >= wait->until_ms);
+    call_free(response);
+    wait->done = true;
+    many.reached += reached;
+    many.over += !reached;
+}
+
+static void random_waits_are_told_in_time(void **state)
+{
+    (void)state;
+    scene.options.waits_max = MANY_WAITS;
+    scene_crash(&scene, 10);
+    for (size_t i = 0; i < MANY_AT_A_TIME; i++) {
+        many.live[i] = many_create();
+    }
+    while (many.reached + many.over < MANY_WAITS) {
         scene_pass(&scene, scene_random(&scene) % 4);
-        size_t job = scene_random(&scene) % JOBS;
-        if (count < WAITS) {
-            uint32_t wait_ms = 1 + (uint32_t)(scene_random(&scene) % 3000);
-            uint32_t percent = 1 + (uint32_t)(scene_random(&scene) % 100);
-            waits[count] =
-                (struct expected){.job = job,
-                                  .percent = percent,
-                                  .until_ms = scene.boot_ms + wait_ms,
-                                  .reached_ms = percents[job] >= percent ? scene.boot_ms : 0};
-            waits[count++].token = wait_for((struct waiting){jobs[job], percent, false, wait_ms});
+        if (many.wait_count < MANY_WAITS) {
+            many_wait(many.live[scene_random(&scene) % MANY_AT_A_TIME]);
         }
-        job = scene_random(&scene) % JOBS;
-        percents[job] += (uint32_t)(scene_random(&scene) % 8);
-        percents[job] = percents[job] > 100 ? 100 : percents[job];
-        update(jobs[job], percents[job]);
-        for (size_t i = 0; i < count; i++) {
-            struct expected *wait = &waits[i];
-            if (wait->done) {
-                continue;
-            }
-            if (wait->reached_ms == 0 && percents[wait->job] >= wait->percent) {
-                wait->reached_ms = scene.boot_ms;
-            }
-            bool reached = wait->reached_ms != 0;
-            if (is_answered(wait->token)) {
-                Activity__V1__WaitActivityResponse *response = call_response(
-                    &scene.calls, wait->token, &activity__v1__wait_activity_response__descriptor);
-                assert_true(response->reached == reached);
-                assert_true(reached || scene.boot_ms >= wait->until_ms);
-                call_free(response);
-                wait->done = true;
-                done++;
-            } else {
-                assert_true(scene.boot_ms < wait->until_ms);
-                assert_true(!reached || scene.boot_ms < wait->reached_ms + WAITS_LOOK_MS);
+        size_t *live = &many.live[scene_random(&scene) % MANY_AT_A_TIME];
+        many_update(live);
+        for (size_t i = 0; i < many.wait_count; i++) {
+            if (!many.waits[i].done) {
+                many_check(&many.waits[i]);
             }
         }
-        if (percents[job] == 100) { /* another one takes its place; who waits for it was told */
-            scene_pass(&scene, WAITS_LOOK_MS);
-            for (size_t i = 0; i < count; i++) {
-                assert_true(waits[i].done || waits[i].job != job || is_answered(waits[i].token));
-                done += !waits[i].done && waits[i].job == job;
-                waits[i].done = waits[i].done || waits[i].job == job;
-            }
-            jobs[job] = create();
-            percents[job] = 0;
-        }
+        *live = many.percents[*live] == 100 ? many_create() : *live;
     }
+    assert_true(many.reached > MANY_WAITS / 10 && many.over > MANY_WAITS / 10);
     assert_int_equal(waiting_now(), 0);
 }
 
