@@ -90,6 +90,7 @@ enum core_wait_outcome core_wait_activity(const struct core *core,
     }
     /* Nothing may be left of it by now. Then how it stood is known, or lost with it. */
     if (!look_at_job(core, wait) && !has_come(wait->own_state, wait->own_percent, wait)) {
+        wait->pending = 0;
         return CORE_WAIT_UNKNOWN;
     }
     if (!has_come(wait->own_state, wait->own_percent, wait)) {
