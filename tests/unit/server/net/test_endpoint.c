@@ -9,6 +9,8 @@
 #include "proto/frame.h"
 #include "server/net/endpoint.h"
 
+#define WAITS 4 /* of one principal */
+
 static struct admit *admit;
 static struct endpoint *endpoint;
 
@@ -18,7 +20,7 @@ static struct {
     pthread_mutex_t lock;
     int count;          /* requests that came so far */
     size_t reply_bytes; /* answer at once with so many; 0: hold */
-    uint64_t held[64];
+    struct inbox_item held[64];
     size_t held_count;
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -35,7 +37,7 @@ int inbox_push(struct inbox *inbox, const struct inbox_item *item)
     engine.count++;
     size_t length = engine.reply_bytes;
     if (length == 0 && engine.held_count < sizeof engine.held / sizeof engine.held[0]) {
-        engine.held[engine.held_count++] = item->token;
+        engine.held[engine.held_count++] = *item;
     }
     (void)pthread_mutex_unlock(&engine.lock);
     if (length > 0) {
@@ -265,10 +267,10 @@ static void test_connects_per_minute(void **state)
 }
 
 /* Sends without ever receiving: a raw REQ socket takes few replies, then its buffers are full. */
-static void send_requests(nng_socket raw, int count)
+static void send_calls(nng_socket raw, int count, const char *method, const char *payload)
 {
     uint8_t request[128];
-    size_t length = request_of("activity.v1.ActivityService/GetActivity", "\x08\x07", request);
+    size_t length = request_of(method, payload, request);
     for (int i = 0; i < count; i++) {
         nng_msg *message;
         assert_int_equal(nng_msg_alloc(&message, 0), 0);
@@ -279,6 +281,11 @@ static void send_requests(nng_socket raw, int count)
             return; /* closed in between */
         }
     }
+}
+
+static void send_requests(nng_socket raw, int count)
+{
+    send_calls(raw, count, "activity.v1.ActivityService/GetActivity", "\x08\x07");
 }
 
 static void await_engine(int count)
@@ -303,7 +310,7 @@ static void test_replies_for_gone_connections(void **state)
         assert_int_equal(nng_close(client), 0);
         nng_msleep(100);
         for (size_t i = 0; i < 16; i++) {
-            reply_to(engine.held[i], 100 + i);
+            reply_to(engine.held[i].token, 100 + i);
         }
         /* All slots are back. */
         engine_set(200);
@@ -311,6 +318,58 @@ static void test_replies_for_gone_connections(void **state)
         send_requests(client, 16);
         await_engine(16);
         assert_int_equal(nng_close(client), 0);
+    }
+}
+
+/* Waits for activity 7, 20 s. */
+static void send_polls(nng_socket raw, int count)
+{
+    send_calls(raw, count, "activity.v1.ActivityService/WaitActivity", "\x08\x07\x20\xa0\x9c\x01");
+}
+
+static bool await_gone(const atomic_bool *gone)
+{
+    for (int i = 0; i < 200 && !atomic_load(gone); i++) {
+        nng_msleep(25);
+    }
+    return atomic_load(gone);
+}
+
+/* Whoever has a long poll sees that its connection is gone, and however it is answered, the place
+ * of its principal becomes free once. */
+static void test_long_polls(void **state)
+{
+    (void)state;
+    const struct endpoint_options options = standard();
+    start(&options);
+    for (int round = 0; round < 3; round++) {
+        engine_set(0);
+        nng_socket one = client_of("worker", true);
+        nng_socket two = client_of("worker", true);
+        nng_socket other = client_of("other", true);
+        send_polls(one, 1);
+        await_engine(1);
+        send_polls(two, WAITS + 1);
+        await_engine(WAITS + 2);
+        send_polls(other, 1);
+        await_engine(WAITS + 3);
+        for (size_t i = 0; i < WAITS + 3; i++) {
+            const struct inbox_item *item = &engine.held[i];
+            bool waits = i < WAITS || i == WAITS + 2;
+            assert_int_equal(item->crowded, !waits);
+            assert_int_equal(item->wait_until_ms > item->deadline_ms - 30000, waits);
+            assert_true(waits ? item->gone != NULL && !atomic_load(item->gone)
+                              : item->gone == NULL);
+        }
+        assert_int_equal(nng_close(two), 0);
+        assert_true(await_gone(engine.held[1].gone));
+        assert_false(atomic_load(engine.held[0].gone));
+        assert_false(atomic_load(engine.held[WAITS + 2].gone));
+        for (size_t i = 0; i < WAITS + 3; i++) {
+            reply_to(engine.held[i].token, 100);
+        }
+        assert_int_equal(nng_close(one), 0);
+        assert_int_equal(nng_close(other), 0);
     }
 }
 
@@ -384,6 +443,8 @@ static int setup(void **state)
     (void)state;
     const struct admit_options options = {.epoch = 1,
                                           .slow_call_ms = 100000,
+                                          .waits_max = 100,
+                                          .waits_per_principal = WAITS,
                                           .boot_ms = read_clock,
                                           .health = read_health,
                                           .drain = ignore_drain};
@@ -410,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_caps, fresh_log, stop),
         cmocka_unit_test_setup_teardown(test_connects_per_minute, fresh_log, stop),
         cmocka_unit_test_setup_teardown(test_replies_for_gone_connections, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_long_polls, fresh_log, stop),
         cmocka_unit_test_setup_teardown(test_too_many_bytes_wait, fresh_log, stop),
         cmocka_unit_test_setup_teardown(test_too_many_replies_wait, fresh_log, stop),
         cmocka_unit_test_setup_teardown(test_the_watchdog, fresh_log, stop),
