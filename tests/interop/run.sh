@@ -41,6 +41,7 @@ start() {
 }
 
 restart() {
+    sleep 0.3 # calls are under way by then
     kill -KILL "$server"
     while kill -0 "$server" 2>/dev/null; do sleep 0.01; done # it holds its data until it is gone
     start

@@ -180,21 +180,31 @@ func main() {
 	check(f.gaps > gaps && f.filled >= filled+20, "a filled gap", f.gaps, f.filled)
 	fmt.Println("ok gap")
 
+	ended := make(chan bool)
+	go func() {
+		poll, answer := &pb.WaitActivityRequest{JobId: half, WaitMs: 4000}, pb.WaitActivityResponse{}
+		for !get("ActivityService", poll, &answer).Reached {
+		}
+		ended <- true
+	}()
 	fmt.Println("restart")
 	for info().StartTimeMs == server.StartTimeMs {
 		another()
+		time.Sleep(5 * time.Millisecond)
 	}
-	check(info().Epoch == server.Epoch && c.lost > 0, "the same history after a loss", c.lost)
+	check(info().Epoch == server.Epoch && c.lost.Load() > 0, "the same history, and a long poll that was cut")
 	another()
 	told(4)
 	found, _ = find()
 	same(len(jobs), len(found)) // what was acknowledged is there
 	same(61, found[half])
+	update(half, 100, nil)
+	<-ended // the long poll was repeated
 	fmt.Println("ok restart")
 
 	same(pb.ResetReason_RESET_REASON_EPOCH, read(&pb.Cursor{Epoch: server.Epoch ^ 1}).Reset_.Reason)
 	ahead := read(&pb.Cursor{Epoch: server.Epoch, Sequence: 1 << 40}).Reset_
 	same("RESET_REASON_AHEAD activity.v1.ActivityService/FindActivities", fmt.Sprint(ahead.Reason, " ", ahead.Call))
 	fmt.Println("ok reset")
-	fmt.Fprintln(os.Stderr, len(f.events), "events,", f.gaps, "gaps,", f.filled, "events read after,", c.lost, "calls repeated")
+	fmt.Fprintln(os.Stderr, len(f.events), "events,", f.gaps, "gaps,", f.filled, "events read after,", c.lost.Load(), "calls repeated")
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	pb "interop/activity/v1"
@@ -23,7 +24,7 @@ type options map[string]interface{}
 type client struct {
 	tls    *tls.Config
 	socket mangos.Socket
-	lost   int
+	lost   atomic.Int32
 }
 
 func dial(url, caFile, pemFile string) *client {
@@ -54,7 +55,7 @@ func (c *client) ask(service string, request, response proto.Message) *pb.Status
 	for pause, attempt := 50*time.Millisecond, 0; attempt < 30; attempt++ {
 		reply, err := c.exchange(frame)
 		if err != nil {
-			c.lost++
+			c.lost.Add(1)
 		} else if reply.Status.Code == 0 {
 			ok(proto.Unmarshal(reply.Payload, response))
 			return nil
@@ -128,19 +129,18 @@ func (f *follower) fill() {
 
 // next takes one message. Progress that is lost comes again within 30 s.
 func (f *follower) next() {
-	var history pb.HistoryFrame
-	var progress pb.ProgressFrame
+	history, progress := new(pb.HistoryFrame), new(pb.ProgressFrame)
 	message, err := f.feed.Recv()
 	if err != nil { // not even a heartbeat: ask
 		f.fill()
 	} else if strings.HasPrefix(string(message), "p|") {
-		ok(proto.Unmarshal(message[2:], &progress))
+		ok(proto.Unmarshal(message[2:], progress))
 		for i, job := 0, int64(0); i < len(progress.Percents); i++ {
 			job += progress.JobIdDeltas[i]
 			f.percents[uint64(job)] = progress.Percents[i]
 		}
 	} else if strings.HasPrefix(string(message), "c|") {
-		ok(proto.Unmarshal(message[2:], &history))
+		ok(proto.Unmarshal(message[2:], history))
 		if history.Epoch != f.position.Epoch || history.FirstSequence > f.position.Sequence+1 {
 			f.fill()
 		}

@@ -1,6 +1,6 @@
 module interop
 
-go 1.18
+go 1.19
 
 require (
 	go.nanomsg.org/mangos/v3 v3.4.2

@@ -5,10 +5,11 @@
 Prints "ok STEP" after each step. After the line "restart" somebody kills the server and starts it."""
 import os
 import sys
+import threading
 import time
 
 from activity.v1 import activity_service_pb2 as activities, admin_service_pb2 as admin
-from activity.v1 import change_service_pb2 as changes, types_pb2 as types
+from activity.v1 import change_service_pb2 as changes, feed_pb2 as feed, types_pb2 as types
 from client import Client, Follower
 
 APPLIED, HEARTBEAT, UNKNOWN = 1, 2, 3
@@ -42,6 +43,12 @@ def update(job, **fields):
 
 def read(**fields):
     return client.ask("ChangeService", changes.ReadChangesRequest(**fields))
+
+
+def await_end(job):
+    poll = activities.WaitActivityRequest(job_id=job, wait_ms=4000)
+    while not client.ask("ActivityService", poll).reached:
+        pass
 
 
 def told(kind):
@@ -104,7 +111,7 @@ assert creations_told() == jobs and {e.job_id for e in told("activity_ended")} =
 assert told("model_changed")[0].updated_ms == receipt.accept_time_ms
 assert told("index_changed")[0].model == "es:clip"
 assert all(e.principal == server.principal for e in follower.events)
-page = read(after=begin, kinds=[changes.feed__pb2.EVENT_KIND_MODEL_CHANGED], models=["clip"])
+page = read(after=begin, kinds=[feed.EVENT_KIND_MODEL_CHANGED], models=["clip"])
 assert [e.model_changed.document_id for e in page.events] == ["7"]
 passed("subscribe")
 
@@ -122,15 +129,21 @@ follower.until(lambda: len(creations_told()) == len(jobs))
 assert follower.gaps > gaps and follower.filled >= filled + 20 and creations_told() == jobs
 passed("gap")
 
+waiter = threading.Thread(target=await_end, args=[three[0]])
+waiter.start()
 print("restart", flush=True)
 while info().start_time_ms == server.start_time_ms:
     create()
-assert info().epoch == server.epoch and client.lost > 0
+    time.sleep(0.005)
+assert info().epoch == server.epoch and client.lost > 0, "the long poll was under way"
 create()
 follower.until(lambda: len(creations_told()) == len(jobs))
 assert creations_told() == jobs, "each of them once and in order"
 found = {a.job_id: a.percent for a in find(activities=True, job_ids=jobs[:256]).activities}
 assert list(found) == jobs[:256] and found[three[0]] == 61, "acknowledged and missing"
+update(three[0], percent=100)
+waiter.join(10)
+assert not waiter.is_alive(), "the long poll was repeated and hears of the end"
 passed("restart")
 
 for cursor, reason in ((types.Cursor(epoch=server.epoch ^ 1), changes.RESET_REASON_EPOCH),

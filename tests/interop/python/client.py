@@ -85,12 +85,12 @@ class Follower:
             self.take(event)
 
     def progress(self, frame):
-        if frame.number not in (self.number, self.number + 1):  # ask for what was lost
+        if frame.number != self.number + (1 if frame.percents else 0):  # ask for what was lost
             found = self.client.ask("ActivityService", activities.FindActivitiesRequest(
                 activities=True, states=[types.ACTIVITY_STATE_RUNNING], observe=True,
                 updated_since_ms=self.told_ms))
             self.percents.update((a.job_id, a.percent) for a in found.activities)
-        self.number, self.told_ms, job = frame.number, frame.time_ms, 0
+        self.number, self.told_ms, job = frame.number, frame.time_ms or self.told_ms, 0
         for delta, percent in zip(frame.job_id_deltas, frame.percents):
             job += delta
             self.percents[job] = max(percent, self.percents.get(job, 0))

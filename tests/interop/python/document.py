@@ -29,8 +29,12 @@ def create():
                   scope["activities"].CreateActivityResponse)
 
 
+class Enough(Exception):
+    """The subscriber of the document runs for ever."""
+
+
 def stop(*_):
-    raise KeyboardInterrupt
+    raise Enough
 
 
 scope = {"changes": changes, "feed": feed}
@@ -45,7 +49,7 @@ second = replaced(second, **{"tls.tcp://[0-9.:]*": server.feed_url})
 threading.Timer(1, create).start()
 signal.signal(signal.SIGALRM, stop)
 signal.alarm(3)
-with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(KeyboardInterrupt):
+with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(Enough):
     exec(second, scope)
 begin = server.head_sequence
 assert printed.getvalue() == "".join(f"{begin + i} activity_created interop\n" for i in (1, 2)), \
