@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "server/text_file.h"
 
@@ -449,152 +448,6 @@ static int read_flags(struct arguments arguments, bool for_file, struct config *
     return 0;
 }
 
-/* ---- What keys mean together ---- */
-
-static const char scheme[] = "tls+tcp://";
-
-static bool has_scheme(const char *url)
-{
-    return strncmp(url, scheme, sizeof scheme - 1) == 0;
-}
-
-bool config_has_feed(const struct config *config)
-{
-    return strcmp(config->feed_listen, "none") != 0;
-}
-
-bool config_is_loopback(const char *url)
-{
-    if (!has_scheme(url)) {
-        return false;
-    }
-    const char *host = url + sizeof scheme - 1;
-    if (strncmp(host, "[::1]:", 6) == 0 || strncmp(host, "localhost:", 10) == 0) {
-        return true;
-    }
-    /* A name may begin with 127 too: only digits and three dots are an address. */
-    size_t length = strspn(host, "0123456789.");
-    size_t dots = 0;
-    for (size_t i = 0; i < length; i++) {
-        dots += host[i] == '.';
-    }
-    return strncmp(host, "127.", 4) == 0 && dots == 3 && host[length] == ':';
-}
-
-static int refuse(const char *key, const char *rule, char *error, size_t size)
-{
-    (void)snprintf(error, size, "%s: %s", key, rule);
-    return -1;
-}
-
-static int default_path(char *to, const char *folder, const char *name)
-{
-    if (to[0] != '\0') {
-        return 0;
-    }
-    char path[CONFIG_TEXT_MAX];
-    int length = snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (length < 0 || (size_t)length >= sizeof path) {
-        return -1;
-    }
-    memcpy(to, path, (size_t)length + 1);
-    return 0;
-}
-
-/* All addresses of this machine: none that can be dialled. */
-static bool names_all_addresses(const char *url)
-{
-    const char *host = url + sizeof scheme - 1;
-    return host[0] == '*' || host[0] == ':' || strncmp(host, "0.0.0.0:", 8) == 0 ||
-           strncmp(host, "[::]:", 5) == 0;
-}
-
-static int check_feed(struct config *config, char *error, size_t size)
-{
-    if (!config_has_feed(config)) {
-        return config->feed_url[0] == '\0'
-                   ? 0
-                   : refuse("feed_url", "is given, but feed_listen is none", error, size);
-    }
-    if (!has_scheme(config->feed_listen)) {
-        return refuse("feed_listen", "must begin with tls+tcp://, or be none", error, size);
-    }
-    if (config->dev && !config_is_loopback(config->feed_listen)) {
-        return refuse("feed_listen", "with --dev only a loopback address is served", error, size);
-    }
-    if (strcmp(config->feed_listen, config->listen) == 0) {
-        return refuse("feed_listen", "must not be the same as listen", error, size);
-    }
-    if (config->feed_url[0] == '\0' && names_all_addresses(config->feed_listen)) {
-        return refuse("feed_url", "is required when feed_listen names all addresses", error, size);
-    }
-    if (config->feed_url[0] == '\0') {
-        memcpy(config->feed_url, config->feed_listen, sizeof config->feed_url);
-    }
-    return has_scheme(config->feed_url)
-               ? 0
-               : refuse("feed_url", "must begin with tls+tcp://", error, size);
-}
-
-static int fill_development(struct config *config, char *error, size_t size)
-{
-    if (!config_is_loopback(config->listen)) {
-        return refuse("listen", "with --dev only a loopback address is served", error, size);
-    }
-    static const char standard[] = ".data";
-    if (config->data_dir[0] == '\0') {
-        memcpy(config->data_dir, standard, sizeof standard);
-    }
-    bool policy_given = config->policy[0] != '\0';
-    if (default_path(config->cert, config->data_dir, "tls/server.crt") != 0 ||
-        default_path(config->key, config->data_dir, "tls/server.key") != 0 ||
-        default_path(config->ca, config->data_dir, "tls/ca.crt") != 0 ||
-        default_path(config->policy, config->data_dir, "policy.conf") != 0) {
-        return refuse("data_dir", "is too long", error, size);
-    }
-    config->open_policy = !policy_given && access(config->policy, F_OK) != 0;
-    return 0;
-}
-
-static int check_relations(struct config *config, char *error, size_t size)
-{
-    if (!has_scheme(config->listen)) {
-        return refuse("listen", "must begin with tls+tcp://", error, size);
-    }
-    if (config->dev && fill_development(config, error, size) != 0) {
-        return -1;
-    }
-    if (check_feed(config, error, size) != 0) {
-        return -1;
-    }
-    const struct {
-        const char *key;
-        const char *value;
-    } required[] = {{"data_dir", config->data_dir},
-                    {"cert", config->cert},
-                    {"key", config->key},
-                    {"ca", config->ca},
-                    {"policy", config->policy}};
-    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
-        if (required[i].value[0] == '\0') {
-            return refuse(required[i].key, "is required (or --dev, for development)", error, size);
-        }
-    }
-    if (config->slots <= config->inbox_places) {
-        return refuse("slots",
-                      "must be more than inbox_places, so that what does not fit the inbox "
-                      "can be refused",
-                      error, size);
-    }
-    if (config->connections_per_principal > config->connections_max) {
-        return refuse("connections_per_principal", "is above connections_max", error, size);
-    }
-    if (config->segment_bytes % 4096 != 0) {
-        return refuse("segment_bytes", "must be a multiple of 4096", error, size);
-    }
-    return 0;
-}
-
 int config_from_arguments(int count, char *const *arguments, struct config *config,
                           enum config_action *action, char *error, size_t error_size)
 {
@@ -608,7 +461,7 @@ int config_from_arguments(int count, char *const *arguments, struct config *conf
     if (*action == CONFIG_VERSION || *action == CONFIG_HELP) {
         return 0;
     }
-    return check_relations(config, error, error_size);
+    return config_check(config, error, error_size);
 }
 
 void config_print_help(FILE *to)

@@ -82,6 +82,11 @@ __attribute__((warn_unused_result)) int config_from_arguments(int count, char *c
                                                               enum config_action *action,
                                                               char *error, size_t error_size);
 
+/* Fills what follows from other keys (--dev, feed_url) and checks the relations between them.
+ * Returns 0, or -1 with one sentence. The last step of config_from_arguments. */
+__attribute__((warn_unused_result)) int config_check(struct config *config, char *error,
+                                                     size_t error_size);
+
 /* The text of --help, made from the tables. */
 void config_print_help(FILE *to);
 

@@ -1,10 +1,6 @@
 /* activityd: reads the configuration, wires the modules, runs, and takes down in reverse. The only
  * file that knows every module; what they need of each other they get here as functions. */
 #include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +12,7 @@
 #include "server/bound.h"
 #include "server/change_feed.h"
 #include "server/config.h"
+#include "server/ending.h"
 #include "server/engine/engine.h"
 #include "server/journal/journal.h"
 #include "server/journal/tool.h"
@@ -44,8 +41,6 @@ enum exit_status {
 #define DAY_MS          (24ull * 3600 * 1000)
 #define EXPIRES_SOON_MS (30 * DAY_MS)
 
-enum phase { PHASE_STARTING = 0, PHASE_SERVING, PHASE_STOPPING };
-
 /* Everything that lives as long as the process, in the order in which it is made. */
 struct service {
     struct config config;
@@ -57,9 +52,7 @@ struct service {
     struct engine *engine;
     struct admit *admit;
     struct endpoint *endpoint;
-    atomic_int phase; /* enum phase */
-    sem_t end;        /* posted when it is time to stop */
-    int end_signal;   /* why; 0: Drain was called */
+    struct ending ending;
 };
 
 /* ---- What the modules need of each other ---- */
@@ -123,22 +116,11 @@ static enum admit_health health(void *context)
     return ADMIT_DRAINING;
 }
 
-/* The first reason to stop counts. False: it is not time to, or somebody came first. */
-static bool begin_end(struct service *service, int signal_number)
-{
-    int serving = PHASE_SERVING;
-    if (!atomic_compare_exchange_strong(&service->phase, &serving, PHASE_STOPPING)) {
-        return false;
-    }
-    service->end_signal = signal_number;
-    (void)sem_post(&service->end);
-    return true;
-}
-
 /* Drain ends the process as SIGTERM does. */
 static void drain(void *context)
 {
-    (void)begin_end(context, 0);
+    struct service *service = context;
+    (void)ending_begin(&service->ending, 0);
 }
 
 /* What waits holds a slot: the other half is for those who do not. */
@@ -457,35 +439,10 @@ static void tell_of_start(const struct service *service)
     (void)fflush(stdout);
 }
 
-static void fill_signals(sigset_t *signals)
-{
-    (void)sigemptyset(signals);
-    (void)sigaddset(signals, SIGINT);
-    (void)sigaddset(signals, SIGTERM);
-}
-
-/* The thread that takes signals. While nothing is served yet, and when the end takes too long for
- * somebody, a signal ends the process at once: what was acknowledged is on disk. */
-static void *take_signals(void *context)
-{
-    struct service *service = context;
-    for (;;) {
-        sigset_t signals;
-        int number = 0;
-        fill_signals(&signals);
-        if (sigwait(&signals, &number) == 0 && !begin_end(service, number)) {
-            _exit(128 + number);
-        }
-    }
-    return NULL;
-}
-
 static void wait_for_end(struct service *service)
 {
-    while (sem_wait(&service->end) != 0) {
-    }
-    log_info("stopping",
-             LOG_TEXT("why", service->end_signal != 0 ? strsignal(service->end_signal) : "Drain"));
+    int number = ending_wait(&service->ending);
+    log_info("stopping", LOG_TEXT("why", number != 0 ? strsignal(number) : "Drain"));
     notify("STOPPING=1");
 }
 
@@ -531,30 +488,12 @@ static void raise_descriptor_limit(const struct config *config)
     }
 }
 
-/* Blocked before there are threads, which all inherit it: signals come to one only. */
-static int start_signals(struct service *service)
-{
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigset_t signals;
-    pthread_t thread;
-    fill_signals(&signals);
-    (void)sigaction(SIGPIPE, &ignore, NULL);
-    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    (void)sem_init(&service->end, 0, 0);
-    int code = pthread_create(&thread, NULL, take_signals, service);
-    if (code != 0) {
-        return fail(STATUS_IO, "no thread for signals", strerror(code));
-    }
-    (void)pthread_detach(thread);
-    return 0;
-}
-
 /* Subscribers first: nothing is served when they cannot be. */
 static int serve(struct service *service)
 {
     int status = start_feed(service);
     if (status == 0) {
-        atomic_store(&service->phase, PHASE_SERVING); /* the first request may be a Drain */
+        ending_arm(&service->ending); /* the first request may be a Drain */
         status = start_endpoint(service);
     }
     if (status != 0) {
@@ -566,7 +505,8 @@ static int serve(struct service *service)
 
 static int run(struct service *service)
 {
-    int status = start_signals(service);
+    int code = ending_start(&service->ending);
+    int status = code == 0 ? 0 : fail(STATUS_IO, "no thread for signals", strerror(code));
     raise_descriptor_limit(&service->config);
     library_init();
     if (status == 0) {
