@@ -25,6 +25,7 @@ fail() {
 
 start() {
     "$bin/activityd" --dev --data-dir "$work/data" --listen "tls+tcp://127.0.0.1:$port" \
+        --feed-listen "tls+tcp://127.0.0.1:$((port + 1))" \
         --cert "$work/data/tls/server.crt" --key "$work/data/tls/server.key" --ca "$work/data/tls/ca.crt" \
         --policy "$work/data/policy.conf" >>"$work/log" 2>&1 &
     server=$!
@@ -43,9 +44,10 @@ large_file() {
         sort -rn | sed -n '1s/^[0-9]* //p'
 }
 
-say "A server on a free port, with certificates of its own"
+say "A server on free ports, with certificates of its own"
 port=$(awk 'BEGIN { srand(); print 20000 + int(rand() * 20000) }')
-while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+while in_use "$port" || in_use "$((port + 1))"; do port=$((port + 2)); done
 mkdir -p "$work/data"
 .make/devcerts.sh "$work/data" >/dev/null
 tls=$work/data/tls

@@ -15,7 +15,7 @@ put() { # MODE FOLDER FILE...: those that exist
 }
 
 put 755 bin "$built/activityd" "$built/activityctl"
-put 644 include client/include/activity.h
+put 644 include client/include/*.h
 put 644 share/activityd server/*.conf.example proto/PROTOCOL.md
 put 644 share/activityd/proto/activity/v1 proto/activity/v1/*.proto
 put 644 share/doc/activityd README.md CHANGELOG.md LICENSE
