@@ -77,10 +77,22 @@ static bool is_silent(const struct activity_client *client, const struct link *l
            (link_quiet_ms(link, now) >= client->silence_ms && is_owed(client, link));
 }
 
+/* A connection that has never answered anything, though it was made a while ago. Locked. */
+static struct link *stillborn(const struct activity_client *client, uint64_t now)
+{
+    for (size_t i = 0; i < client->link_count; i++) {
+        struct link *link = client->links[i];
+        if (!link_is_up(link) && link_probed_ms(link, now) / 2 >= client->silence_ms) {
+            return link;
+        }
+    }
+    return NULL;
+}
+
 /* Locked. */
 static struct chores look_at_links(struct activity_client *client, uint64_t now)
 {
-    struct chores chores = {.dial = link_to_dial(client, now)};
+    struct chores chores = {.dial = link_to_dial(client, now), .reset = stillborn(client, now)};
     struct link *link = client->link;
     if (link == NULL) {
         return chores;
@@ -172,7 +184,10 @@ static uint64_t earlier_of(uint64_t a, uint64_t b)
 /* While there is no connection another server is tried now and then. */
 static uint64_t next_look_ms(const struct activity_client *client, uint64_t now)
 {
-    return client_is_served(client) ? now + LOOK_AFTER_MS : now + CLIENT_DIAL_NEXT_MS;
+    if (!client_is_served(client)) {
+        return now + CLIENT_DIAL_NEXT_MS;
+    }
+    return now + (client->silence_ms < LOOK_AFTER_MS ? client->silence_ms : LOOK_AFTER_MS);
 }
 
 struct call *client_wait(struct activity_client *client, struct waiter *waiter, uint64_t until_ms)

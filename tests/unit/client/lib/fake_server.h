@@ -33,6 +33,7 @@ enum fake_action {
     FAKE_RAW = 3,    /* reply->payload is sent as it is, instead of a frame */
     FAKE_TWICE = 4,  /* as FAKE_REPLY, two times */
     FAKE_HEADER = 5, /* as FAKE_REPLY, to an id that nobody has asked with */
+    FAKE_PARK = 6,   /* asked again every few milliseconds, until it is something else */
 };
 
 /* Called for each request but the library's probes. `reply` is a success with an empty payload. */
@@ -53,6 +54,9 @@ struct fake_server {
     atomic_bool mute_probes;
     atomic_bool stopping;
     int readable; /* descriptor of the socket's receive queue */
+    nng_msg *parked[16];
+    size_t parked_count;
+    bool again; /* for the script: the request was parked before */
 };
 
 /* --- Certificates: one development set per program --- */
@@ -128,7 +132,8 @@ static inline void fake_send(struct fake_server *server, nng_msg *answer, const 
     }
 }
 
-static inline void fake_answer(struct fake_server *server, nng_msg *message)
+/* False if the script parks the request. */
+static inline bool fake_answer(struct fake_server *server, nng_msg *message)
 {
     struct frame_request request;
     struct frame_error fault;
@@ -143,10 +148,13 @@ static inline void fake_answer(struct fake_server *server, nng_msg *message)
         if (!atomic_load(&server->mute_probes)) {
             fake_send(server, fake_frame(&reply), message);
         }
-        return;
+        return true;
     }
-    atomic_fetch_add(&server->requests, 1);
+    atomic_fetch_add(&server->requests, !server->again);
     enum fake_action action = server->script(server->arg, &request, &reply);
+    if (action == FAKE_PARK) {
+        return false;
+    }
     if (action == FAKE_CUT) {
         nng_pipe_close(nng_msg_get_pipe(message));
     } else if (action == FAKE_RAW) {
@@ -162,6 +170,31 @@ static inline void fake_answer(struct fake_server *server, nng_msg *message)
             fake_send(server, fake_frame(&reply), message);
         }
     }
+    return true;
+}
+
+/* Takes the message over. */
+static inline void fake_receive(struct fake_server *server, nng_msg *message)
+{
+    if (fake_answer(server, message)) {
+        nng_msg_free(message);
+    } else {
+        assert_true(server->parked_count < sizeof server->parked / sizeof server->parked[0]);
+        server->parked[server->parked_count++] = message;
+    }
+}
+
+static inline void fake_ask_again(struct fake_server *server)
+{
+    size_t count = server->parked_count;
+    nng_msg *parked[sizeof server->parked / sizeof server->parked[0]];
+    memcpy(parked, server->parked, sizeof parked);
+    server->parked_count = 0;
+    server->again = true;
+    for (size_t i = 0; i < count; i++) {
+        fake_receive(server, parked[i]);
+    }
+    server->again = false;
 }
 
 /* Polls: a blocking receive that begins just while a raw socket is closed never returns. */
@@ -171,11 +204,14 @@ static inline void *fake_run(void *arg)
     struct pollfd readable = {.fd = server->readable, .events = POLLIN};
     while (!atomic_load(&server->stopping)) {
         nng_msg *message;
-        if (poll(&readable, 1, 20) > 0 &&
+        if (poll(&readable, 1, server->parked_count > 0 ? 5 : 20) > 0 &&
             nng_recvmsg(server->socket, &message, NNG_FLAG_NONBLOCK) == 0) {
-            fake_answer(server, message);
-            nng_msg_free(message);
+            fake_receive(server, message);
         }
+        fake_ask_again(server);
+    }
+    while (server->parked_count > 0) {
+        nng_msg_free(server->parked[--server->parked_count]);
     }
     return NULL;
 }
