@@ -135,9 +135,8 @@ struct feed_reader *change_feed_reader(struct change_feed *feed)
     return feed->reader;
 }
 
-void change_feed_status(void *context, struct answer_feed *status)
+void change_feed_status(struct change_feed *feed, struct answer_feed *status)
 {
-    struct change_feed *feed = context;
     struct feed_ring_state ring;
     struct feed_reader_status reader;
     struct feed_publisher_status pushed = {0};

@@ -44,8 +44,8 @@ __attribute__((warn_unused_result)) int change_feed_start(struct change_feed *fe
                                                           size_t error_size);
 struct feed_reader *change_feed_reader(struct change_feed *feed);
 
-/* For struct engine_facts: `context` is the feed. */
-void change_feed_status(void *context, struct answer_feed *status);
+/* How it stands, but for those who wait at the engine. Any thread. */
+void change_feed_status(struct change_feed *feed, struct answer_feed *status);
 
 /* Who waits is answered, and nobody waits any more. */
 void change_feed_drain(struct change_feed *feed);

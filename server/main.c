@@ -81,6 +81,16 @@ static void on_progress(void *context, struct bytes fields)
     change_feed_progress(service->feed, fields);
 }
 
+/* Who waits at the engine waits for what the feed tells, too. */
+static void feed_status(void *context, struct answer_feed *feed)
+{
+    const struct service *service = context;
+    struct engine_status status;
+    change_feed_status(service->feed, feed);
+    engine_status(service->engine, &status);
+    feed->parked += status.waits;
+}
+
 static void want_progress(void *context, bool wanted)
 {
     const struct service *service = context;
@@ -252,7 +262,8 @@ static int load_certificates(struct service *service)
     facts->start_ms = now_ms;
     facts->index = "none";
     facts->feed_url = config->feed_url;
-    facts->feed = change_feed_status;
+    facts->feed = feed_status;
+    facts->feed_context = service;
     facts->durability = "an acknowledged change was synced to this machine's disk before the reply "
                         "left: it survives a crash and a power cut";
     facts->certificates[0].name = "server";
@@ -357,7 +368,6 @@ static int make_feed(struct service *service)
 {
     const struct change_feed_options options = feed_options_of(service);
     service->feed = change_feed_new(&options);
-    service->facts.feed_context = service->feed;
     return service->feed != NULL ? 0 : fail(STATUS_IO, "change feed", "out of memory");
 }
 
