@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct peer {
     mbedtls_net_context net;
@@ -124,6 +125,15 @@ void peer_close(struct peer *peer)
     }
 }
 
+void peer_reset(struct peer *peer)
+{
+    if (peer != NULL) {
+        const struct linger now = {.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt(peer->net.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        peer_free(peer);
+    }
+}
+
 bool peer_write(struct peer *peer, const void *bytes, size_t length)
 {
     const uint8_t *from = bytes;
@@ -158,13 +168,18 @@ bool peer_read(struct peer *peer, void *bytes, size_t length)
     return true;
 }
 
-bool peer_greet(struct peer *peer)
+bool peer_greet_as(struct peer *peer, uint8_t own, uint8_t other)
 {
-    const uint8_t hello[8] = {0, 'S', 'P', 0, 0, 0x30, 0, 0};
-    const uint8_t wanted[8] = {0, 'S', 'P', 0, 0, 0x31, 0, 0};
+    const uint8_t hello[8] = {0, 'S', 'P', 0, 0, own, 0, 0};
+    const uint8_t wanted[8] = {0, 'S', 'P', 0, 0, other, 0, 0};
     uint8_t answer[8];
     return peer_write(peer, hello, sizeof hello) && peer_read(peer, answer, sizeof answer) &&
            memcmp(answer, wanted, sizeof wanted) == 0;
+}
+
+bool peer_greet(struct peer *peer)
+{
+    return peer_greet_as(peer, PEER_REQ, PEER_REP);
 }
 
 static void put_be(uint8_t *to, uint64_t value, size_t length)
@@ -172,6 +187,15 @@ static void put_be(uint8_t *to, uint64_t value, size_t length)
     for (size_t i = 0; i < length; i++) {
         to[i] = (uint8_t)(value >> 8 * (length - 1 - i));
     }
+}
+
+static uint64_t get_be(const uint8_t *from, size_t length)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < length; i++) {
+        value = value << 8 | from[i];
+    }
+    return value;
 }
 
 long peer_call(struct peer *peer, const void *body, size_t length, uint8_t *reply, size_t room)
@@ -186,12 +210,19 @@ long peer_call(struct peer *peer, const void *body, size_t length, uint8_t *repl
     if (!peer_read(peer, answer, sizeof answer) || memcmp(answer + 8, head + 8, 4) != 0) {
         return -1;
     }
-    uint64_t size = 0;
-    for (size_t i = 0; i < 8; i++) {
-        size = size << 8 | answer[i];
-    }
+    uint64_t size = get_be(answer, 8);
     if (size < 4 || size - 4 > room || !peer_read(peer, reply, (size_t)size - 4)) {
         return -1;
     }
     return (long)size - 4;
+}
+
+long peer_receive(struct peer *peer, uint8_t *message, size_t room)
+{
+    uint8_t head[8];
+    if (!peer_read(peer, head, sizeof head)) {
+        return -1;
+    }
+    uint64_t size = get_be(head, sizeof head);
+    return size <= room && peer_read(peer, message, (size_t)size) ? (long)size : -1;
 }
