@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* accept4 */
 #include "tests/e2e/harness_proxy.h"
 
 #include <arpa/inet.h>
