@@ -342,7 +342,7 @@ static bool read_event(const struct field *field, struct arena *arena, void *to)
     }
 }
 
-bool event_decode(struct view encoded, uint64_t epoch, struct arena *arena,
+bool event_read(struct view encoded, uint64_t epoch, struct arena *arena,
                   struct activity_event *event)
 {
     *event =
@@ -418,7 +418,7 @@ static bool read_page(const struct field *field, struct arena *arena, void *to)
     switch (field->number) {
     case PAGE_EVENTS:
         return field->type == FIELD_BYTES &&
-               event_decode(field->bytes, 0, arena, &parts->events[page->event_count++]);
+               event_read(field->bytes, 0, arena, &parts->events[page->event_count++]);
     case PAGE_CURSOR:
         return read_member(field, read_cursor, arena, &page->cursor);
     case PAGE_OLDEST_SEQUENCE:
