@@ -343,7 +343,7 @@ static bool read_event(const struct field *field, struct arena *arena, void *to)
 }
 
 bool event_read(struct view encoded, uint64_t epoch, struct arena *arena,
-                  struct activity_event *event)
+                struct activity_event *event)
 {
     *event =
         (struct activity_event){.cursor.epoch = epoch, .tenant = "", .principal = "", .user = ""};

@@ -17,7 +17,7 @@
 /* ChangeEvent. An event of a kind that is not known here is good and has kind NONE. False if it is
  * malformed or the arena is full. */
 bool event_read(struct view encoded, uint64_t epoch, struct arena *arena,
-                  struct activity_event *event);
+                struct activity_event *event);
 
 /* ReadChangesResponse, without the events of kinds that are not known here. False also if the
  * events are not in order. */
