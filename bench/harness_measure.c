@@ -43,8 +43,9 @@ void series_print(const struct series *series, const char *name, const char *uni
 {
     struct series copy = sorted(series);
     if (copy.count > 0) {
-        (void)printf("%-44s %14.0f [%.0f..%.0f] %s\n", name, copy.values[copy.count / 2],
-                     copy.values[0], copy.values[copy.count - 1], unit);
+        int digits = copy.values[copy.count - 1] < 100 ? 2 : 0; /* ratios */
+        (void)printf("%-44s %14.*f [%.*f..%.*f] %s\n", name, digits, copy.values[copy.count / 2],
+                     digits, copy.values[0], digits, copy.values[copy.count - 1], unit);
         (void)fflush(stdout);
     }
 }
