@@ -166,6 +166,10 @@ static void room_for_activity(struct model *model, const struct model_caller *ca
     bool loses_its_own =
         room.held > room.limit / 2 && (own_ended == 0 || own_ended + open_to_it < wanted);
     room.most = loses_its_own ? all : room.least + model->attempts > all ? all : room.least;
+    /* At most eleven leave for one new one: a limit that was lowered far is reached in several. */
+    if (all > room.limit + 10) {
+        room.most = all;
+    }
     lists.most = room.held > room.limit / 2 ? all_lists : lists.most;
     model_room(refusals, REASON_TOO_MANY_ACTIVITIES, &room);
     model_room(refusals, REASON_TOO_MANY_ACTIVITIES, &lists);
