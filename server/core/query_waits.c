@@ -192,9 +192,6 @@ static enum core_wait_outcome wait_tickets(const struct core *core,
     if (place != 0 && tickets_at(&core->tickets, place)->open != 0) {
         return look_at_ticket(tickets_at(&core->tickets, place), wait);
     }
-    if (wait->pending != 0) {
-        wait->after = wait->pending;
-    }
     wait->pending = 0;
     wait->open = 0;
     struct core_viewer viewer;
