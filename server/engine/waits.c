@@ -95,7 +95,7 @@ void waits_take(struct waits *waits, const struct core *core, const struct inbox
     }
     if (length == 0) {
         bool crowded = item->crowded || (item->wait_until_ms != 0 && !closing);
-        length = answer_wait_over(core, waits->epoch, &wait, crowded ? RETRY_CROWDED_MS : 0, frame);
+        length = answer_wait_over(waits->epoch, &wait, crowded ? RETRY_CROWDED_MS : 0, frame);
     }
     answer(waits, item->token, frame, length);
 }
@@ -141,7 +141,7 @@ static bool is_over(struct waits *waits, struct wait_slot *slot, const struct ro
     const struct command_caller *caller = &waits->places[slot->place].caller;
     size_t length = answer_wait_look(round->core, caller, waits->epoch, &slot->wait, frame);
     if (length == 0 && over) {
-        length = answer_wait_over(round->core, waits->epoch, &slot->wait, 0, frame);
+        length = answer_wait_over(waits->epoch, &slot->wait, 0, frame);
     }
     if (length == 0) {
         return false;

@@ -224,7 +224,7 @@ static struct bytes wait_now(const struct answering *on, uint8_t *to)
     answer_wait_init(on->query, &wait);
     size_t length = answer_wait_look(on->core, &on->query->caller, epoch, &wait, to);
     if (length == 0) {
-        length = answer_wait_over(on->core, epoch, &wait, 0, to);
+        length = answer_wait_over(epoch, &wait, 0, to);
     }
     return bytes_of(to, length);
 }

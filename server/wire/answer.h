@@ -73,9 +73,10 @@ struct answer_wait {
 void answer_wait_init(const struct query *query, struct answer_wait *wait);
 size_t answer_wait_look(const struct core *core, const struct command_caller *caller,
                         uint64_t epoch, struct answer_wait *wait, uint8_t *to);
-/* That it has not happened. retry_after_ms: 0, or when to come back although the status is OK. */
-size_t answer_wait_over(const struct core *core, uint64_t epoch, const struct answer_wait *wait,
-                        uint32_t retry_after_ms, uint8_t *to);
+/* That it has not happened, and how things stood at the last look. retry_after_ms: 0, or when to
+ * come back although the status is OK. */
+size_t answer_wait_over(uint64_t epoch, const struct answer_wait *wait, uint32_t retry_after_ms,
+                        uint8_t *to);
 
 /* The answer to GetStateHash. `to` has room for ANSWER_STATE_HASH_MAX; returns the length. */
 #define ANSWER_STATE_HASH_MAX 128

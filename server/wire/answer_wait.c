@@ -87,9 +87,8 @@ size_t answer_wait_look(const struct core *core, const struct command_caller *ca
     }
 }
 
-size_t answer_wait_over(const struct core *core, uint64_t epoch, const struct answer_wait *wait,
-                        uint32_t retry_after_ms, uint8_t *to)
+size_t answer_wait_over(uint64_t epoch, const struct answer_wait *wait, uint32_t retry_after_ms,
+                        uint8_t *to)
 {
-    (void)core; /* the last look has left in *wait how things stand */
     return put_wait(epoch, wait, false, retry_after_ms, to);
 }

@@ -161,9 +161,9 @@ static void activity_is_reached_or_not(void **state)
 
     begin(&query, CORE_WAIT_PENDING);
     assert_int_equal(look(), 0);
-    read_frame(answer_wait_over(NULL, EPOCH, &wait, 0, frame_bytes));
+    read_frame(answer_wait_over(EPOCH, &wait, 0, frame_bytes));
     assert_activity((struct activity_answer){false, UINT64_C(1) << 52, 0});
-    read_frame(answer_wait_over(NULL, EPOCH, &wait, 1000, frame_bytes));
+    read_frame(answer_wait_over(EPOCH, &wait, 1000, frame_bytes));
     assert_activity((struct activity_answer){false, UINT64_C(1) << 52, 1000});
     assert_int_equal(fake.looks, 1);
 }
@@ -182,7 +182,7 @@ static void changes_are_visible_or_not(void **state)
 
     begin(&query, CORE_WAIT_PENDING);
     assert_int_equal(look(), 0);
-    read_frame(answer_wait_over(NULL, EPOCH, &wait, 1000, frame_bytes));
+    read_frame(answer_wait_over(EPOCH, &wait, 1000, frame_bytes));
     response = response_of(&activity__v1__wait_visible_response__descriptor, 1000);
     assert_false(response->reached);
     assert_true(response->open_changes == UINT64_MAX);
