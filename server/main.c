@@ -320,15 +320,20 @@ static int print_limits(struct service *service)
     struct bound bound;
     char text[32];
     const struct endpoint_options endpoint = endpoint_options_of(service);
+    const struct change_feed_options feed = feed_options_of(service);
     collect_bound(service, &bound);
     bound_print(&bound, stdout);
     (void)printf("%-46s %12s\n", "memory_max",
                  bound_write(service->config.memory_max, text, sizeof text));
     (void)printf("%-46s %12s\n", "this machine or its cgroup",
                  bound_write(bound_of_machine(), text, sizeof text));
+    uint64_t leak = endpoint_leak_bytes_per_day(&endpoint);
+    if (feed.pushes) {
+        leak += feed_endpoint_leak_bytes_per_day(&feed.endpoint);
+    }
     (void)printf("\nBeside the total, NNG 1.10.1 may lose %s a day while one principal resets its "
                  "connections\nas often as it may connect (connects_per_minute).\n",
-                 bound_write(endpoint_leak_bytes_per_day(&endpoint), text, sizeof text));
+                 bound_write(leak, text, sizeof text));
     return bound.total > service->config.memory_max ? check_memory(service) : 0;
 }
 

@@ -15,7 +15,11 @@
  * it (0 would be any length). */
 #define RECEIVE_BYTES 64
 #define WATCH_MS      2000
-#define MESSAGE_BYTES (LIMIT_FEED_MESSAGE_BYTES + 256) /* with NNG's head of it */
+/* NNG 1.10.1 loses the message that it is about to send when the connection ends just then.
+ * Measured: 400 subscribers that were cut off with 60 messages of 64 KiB on their way cost 1.3 MiB.
+ */
+#define ABRUPT_END_BYTES 4096
+#define MESSAGE_BYTES    (LIMIT_FEED_MESSAGE_BYTES + 256) /* with NNG's head of it */
 
 /* NNG's PUB shares a message between all connections. Each has at most one that it is sending, and
  * a queue of those that came since; the queues are ends of the same row of messages, of which the
@@ -133,4 +137,9 @@ void feed_endpoint_memory_parts(const struct feed_endpoint_options *options,
          options->connections_max * each + pipes_memory_bytes(&limits));
     part(context, "feed: messages for connections",
          ((size_t)options->queue_frames + options->connections_max) * MESSAGE_BYTES);
+}
+
+uint64_t feed_endpoint_leak_bytes_per_day(const struct feed_endpoint_options *options)
+{
+    return (uint64_t)options->connects_per_minute * 60 * 24 * ABRUPT_END_BYTES;
 }

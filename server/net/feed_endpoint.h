@@ -44,4 +44,7 @@ void feed_endpoint_memory_parts(const struct feed_endpoint_options *options,
                                 void (*part)(void *context, const char *name, size_t bytes),
                                 void *context);
 
+/* As endpoint_leak_bytes_per_day. */
+uint64_t feed_endpoint_leak_bytes_per_day(const struct feed_endpoint_options *options);
+
 #endif
