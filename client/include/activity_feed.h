@@ -32,8 +32,10 @@ enum activity_event_kind {
     ACTIVITY_EVENT_INDEX_CHANGED = 4, /* `change`: one affected model, in Elasticsearch */
     /* State. */
     ACTIVITY_EVENT_PROGRESS = 5, /* `activity`: job_id, percent, and status_text if it has changed
-                                    (else NULL): the latest, some in between may be left out */
-    /* What a subscription begins with that was opened with a snapshot, in this order. */
+                                    (else NULL): the latest, some in between may be left out. Not
+                                    ordered with history: a late one may follow the job's end */
+    /* What a subscription begins with that was opened with a snapshot, in this order: what the
+     * caller finds, so it is of the caller's tenant, whatever the scope and options.tenants. */
     ACTIVITY_EVENT_FOUND_ACTIVITY = 6,     /* `activity` as it stands */
     ACTIVITY_EVENT_FOUND_CHANGE = 7,       /* `change` */
     ACTIVITY_EVENT_FOUND_INDEX_CHANGE = 8, /* `change` */
@@ -58,11 +60,12 @@ const char *activity_reset_name(int reset);
  * in an activity_result of activity_read_changes() as long as that. */
 struct activity_event {
     enum activity_event_kind kind;
-    /* Of history: where the subscription stands after this event; of RESET: where it goes on. Store
-     * it with what the event did, and a restart continues behind it. Else zero. */
+    /* Of history: where the subscription stands after this event; of FOUND_ALL and RESET: where it
+     * goes on. Store it with what the event did, and a restart continues behind it. Else zero. */
     struct activity_cursor cursor;
     uint64_t time_ms;   /* when it happened */
-    const char *tenant; /* of history and PROGRESS; else "" */
+    const char *tenant; /* of history and of pushed PROGRESS; of other PROGRESS the one that the
+                           calls are made for, if it is named; else "" */
     const char
         *principal;   /* of history: creator of the activity, recorder of the change; else "" */
     const char *user; /* of history: owner, recording user; or "" */
@@ -165,6 +168,7 @@ void activity_subscription_cursor(const activity_subscription *subscription,
 struct activity_subscription_status {
     bool all;        /* the scope in use: all tenants */
     bool pushed;     /* by the change-feed endpoint at present, else by reads */
+    bool refused;    /* the endpoint closes each connection at once: its diagnostics say why */
     uint64_t events; /* of history, taken */
     uint64_t frames; /* messages received */
     uint64_t bad;    /* messages that were none */

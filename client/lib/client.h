@@ -33,6 +33,10 @@ struct activity_client {
     uint32_t connect_timeout_ms;
     uint32_t attempts_max;
     uint32_t silence_ms;
+    uint32_t reconnect_min_ms;
+    uint32_t reconnect_max_ms;
+    struct link_credentials *credentials;
+    char *server_name; /* NULL: the host in a server's URL */
     struct link *links[CLIENT_SERVERS_MAX];
     size_t link_count;
     uint8_t *probe;
@@ -87,6 +91,9 @@ void client_abandon_tag(struct activity_client *client, struct waiter *waiter, u
 __attribute__((warn_unused_result)) int client_connect(struct activity_client *client,
                                                        uint64_t until_ms);
 void client_condition_init(struct activity_client *client);
+
+/* The URL of the server in use, else of the first one. Without the lock. */
+void client_server_url(struct activity_client *client, char *url, size_t size);
 
 /* Why there is no connection, for people. Without the lock. */
 void client_explain(struct activity_client *client, char *text, size_t size);

@@ -16,7 +16,6 @@
 enum {
     LANES = 32,         /* sends under way; NNG takes one after the other anyway */
     RECEIVE_QUEUE = 16, /* messages that NNG holds for us: 16 MiB at most */
-    PEM_BYTES_MAX = 1 << 20,
     FAILURE_KINDS = 6,
 };
 
@@ -61,71 +60,6 @@ struct link {
     struct lane probe_lane;
     struct lane lanes[LANES];
 };
-
-/* --- Certificates --- */
-
-/* The file's contents as a string; NULL if it cannot be read or is too large to be a PEM file. */
-static char *read_pem(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return NULL;
-    }
-    char *text = malloc(PEM_BYTES_MAX + 1);
-    if (text != NULL) {
-        size_t length = fread(text, 1, PEM_BYTES_MAX + 1, file);
-        if (length == 0 || length > PEM_BYTES_MAX || ferror(file)) {
-            free(text);
-            text = NULL;
-        } else {
-            text[length] = '\0';
-        }
-    }
-    fclose(file);
-    return text;
-}
-
-static enum link_fault load_own_cert(nng_tls_config *config, const struct link_files *files)
-{
-    char *cert = read_pem(files->cert_file);
-    char *key = read_pem(files->key_file);
-    enum link_fault fault = LINK_OK;
-    if (cert == NULL) {
-        fault = LINK_BAD_CERT;
-    } else if (key == NULL) {
-        fault = LINK_BAD_KEY;
-    } else if (nng_tls_config_own_cert(config, cert, key, NULL) != 0) {
-        fault = LINK_BAD_KEY_PAIR;
-    }
-    if (key != NULL) {
-        explicit_bzero(key, strlen(key));
-    }
-    free(key);
-    free(cert);
-    return fault;
-}
-
-static enum link_fault load_authority(nng_tls_config *config, const char *path)
-{
-    char *text = read_pem(path);
-    bool good = text != NULL && nng_tls_config_ca_chain(config, text, NULL) == 0;
-    free(text);
-    return good ? LINK_OK : LINK_BAD_CA;
-}
-
-static enum link_fault configure_tls(nng_tls_config *config, const struct link_files *files)
-{
-    enum link_fault fault = load_authority(config, files->ca_file);
-    if (fault == LINK_OK) {
-        fault = load_own_cert(config, files);
-    }
-    if (fault == LINK_OK && (nng_tls_config_auth_mode(config, NNG_TLS_AUTH_MODE_REQUIRED) != 0 ||
-                             nng_tls_config_version(config, NNG_TLS_1_2, NNG_TLS_1_3) != 0 ||
-                             nng_tls_config_server_name(config, files->server_name) != 0)) {
-        fault = LINK_FAILED;
-    }
-    return fault;
-}
 
 /* --- Giving operations to NNG --- */
 
@@ -426,11 +360,8 @@ static enum link_fault open_socket(struct link *link, const struct link_config *
         nng_pipe_notify(link->socket, NNG_PIPE_EV_REM_POST, pipe_removed, link) != 0) {
         return LINK_FAILED;
     }
-    if (nng_tls_config_alloc(&link->tls, NNG_TLS_MODE_CLIENT) != 0) {
-        link->tls = NULL;
-        return LINK_NO_MEMORY;
-    }
-    enum link_fault fault = configure_tls(link->tls, config->files);
+    enum link_fault fault =
+        link_tls_configure(config->credentials, config->server_name, &link->tls);
     if (fault != LINK_OK) {
         return fault;
     }

@@ -1,5 +1,5 @@
-/* The connection to one server: a raw REQ socket of NNG over mutual TLS. The only module of the
- * library that knows NNG.
+/* The connection to one server: a raw REQ socket of NNG over mutual TLS. Only the modules link,
+ * link_sub and link_tls of the library know NNG.
  *
  * Raw, since a REQ socket of NNG's own resends by itself and would execute requests twice. Requests
  * are handed to NNG in lanes, each an asynchronous send; nothing is ever cancelled or timed out in
@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/lib/link_tls.h"
 #include "proto/view.h"
 
 /* Ids on the wire: the top bit says that it is the last word of the header (SP's rule), then a
@@ -28,24 +29,6 @@ enum { LINK_ID_SLOT_BITS = 17, LINK_ID_GENERATION_BITS = 14 };
 
 struct link; /* heap object: link_open() to link_free() */
 struct lane; /* one send under way; belongs to its link */
-
-struct link_files { /* PEM */
-    const char *ca_file;
-    const char *cert_file;
-    const char *key_file;
-    const char *server_name; /* not NULL */
-};
-
-enum link_fault {
-    LINK_OK = 0,
-    LINK_BAD_CA = 1, /* cannot be read or is no PEM certificate */
-    LINK_BAD_CERT = 2,
-    LINK_BAD_KEY = 3,      /* cannot be read */
-    LINK_BAD_KEY_PAIR = 4, /* no PEM; that both belong together shows in the handshake only */
-    LINK_BAD_SERVER = 5,   /* no URL of the kind tls+tcp://host:port */
-    LINK_NO_MEMORY = 6,
-    LINK_FAILED = 7,
-};
 
 /* What became of a message that was given to a lane. */
 enum link_sent {
@@ -66,8 +49,9 @@ struct link_events {
 };
 
 struct link_config {
-    const char *url;                /* tls+tcp://host:port; copied */
-    const struct link_files *files; /* read by link_open() only */
+    const char *url;                            /* tls+tcp://host:port; copied */
+    const struct link_credentials *credentials; /* as server_name, looked at by link_open() only */
+    const char *server_name;
     uint32_t reconnect_min_ms;
     uint32_t reconnect_max_ms;
     struct view probe; /* a request frame that any server answers; must outlive the link */

@@ -159,28 +159,28 @@ static bool make_probe(struct activity_client *client)
 static enum link_fault open_links(struct activity_client *client,
                                   const struct activity_options *options)
 {
-    char host[HOST_SIZE];
     const struct link_files files = {
         .ca_file = options->ca_file,
         .cert_file = options->cert_file,
         .key_file = options->key_file,
-        .server_name = options->server_name != NULL ? options->server_name : host,
     };
+    enum link_fault fault = link_credentials_load(&files, &client->credentials);
     struct link_config config = {
-        .files = &files,
-        .reconnect_min_ms = or_default(options->reconnect_min_ms, RECONNECT_MIN_MS),
-        .reconnect_max_ms = or_default(options->reconnect_max_ms, RECONNECT_MAX_MS),
+        .credentials = client->credentials,
+        .reconnect_min_ms = client->reconnect_min_ms,
+        .reconnect_max_ms = client->reconnect_max_ms,
         .probe = {client->probe, client->probe_size},
         .events = &client_events,
         .owner = client,
         .lock = &client->lock,
     };
-    enum link_fault fault = LINK_OK;
     for (size_t i = 0; i < options->server_count && fault == LINK_OK; i++) {
+        char host[HOST_SIZE];
         config.url = options->servers[i];
         if (!link_url_host(config.url, host, sizeof host)) {
             return LINK_BAD_SERVER;
         }
+        config.server_name = client->server_name != NULL ? client->server_name : host;
         fault = link_open(&config, &client->links[i]);
         client->link_count += fault == LINK_OK;
     }
@@ -194,12 +194,15 @@ static int set_up(struct activity_client *client, const struct activity_options 
     client->connect_timeout_ms = or_default(options->connect_timeout_ms, CONNECT_TIMEOUT_MS);
     client->attempts_max = or_default(options->attempts_max, ATTEMPTS_MAX);
     client->silence_ms = or_default(options->silence_ms, SILENCE_MS);
+    client->reconnect_min_ms = or_default(options->reconnect_min_ms, RECONNECT_MIN_MS);
+    client->reconnect_max_ms = or_default(options->reconnect_max_ms, RECONNECT_MAX_MS);
     retry_budget_init(&client->budget, or_default(options->retry_budget, RETRY_BUDGET));
     if (!clock_random(&client->chance, sizeof client->chance)) {
         return error_set(error, ACTIVITY_UNAVAILABLE, "CLIENT_INTERNAL",
                          "the system gives no random numbers");
     }
-    if (!copy_caller(options, &client->caller) || !make_probe(client)) {
+    if (!copy_caller(options, &client->caller) ||
+        !copy_string(options->server_name, &client->server_name) || !make_probe(client)) {
         return error_no_memory(error);
     }
     client->down_ms = clock_now_ms();
@@ -242,6 +245,8 @@ void activity_client_free(activity_client *client)
     }
     call_table_deinit(&client->calls);
     caller_deinit(&client->caller);
+    link_credentials_free(client->credentials);
+    free(client->server_name);
     free(client->probe);
     pthread_cond_destroy(&client->changed);
     pthread_mutex_destroy(&client->lock);
@@ -290,14 +295,21 @@ int activity_client_connect(activity_client *client, uint32_t timeout_ms,
                      reason);
 }
 
+void client_server_url(struct activity_client *client, char *url, size_t size)
+{
+    pthread_mutex_lock(&client->lock);
+    const struct link *link = client->link != NULL ? client->link : client->links[0];
+    snprintf(url, size, "%s", link_url(link));
+    pthread_mutex_unlock(&client->lock);
+}
+
 void activity_client_status(activity_client *client, struct activity_client_status *status)
 {
     pthread_mutex_lock(&client->lock);
     *status = client->counts;
     status->connected = client->link != NULL;
-    const struct link *link = client->link != NULL ? client->link : client->links[0];
-    snprintf(status->server, sizeof status->server, "%s", link_url(link));
     pthread_mutex_unlock(&client->lock);
+    client_server_url(client, status->server, sizeof status->server);
 }
 
 const char *activity_version(void)
