@@ -5,15 +5,15 @@
 
 #include "proto/limits.h"
 #include "server/check.h"
-#include "server/feed/polls.h"
+#include "server/feed/parking.h"
 #include "server/feed/ring.h"
 #include "server/wire/encode.h"
 
 /* All who are parked have seen the same events: those up to `level`. So each new event is copied
- * from the ring once, and its key is compared with all of them in one loop over small structures.
- * Whoever is behind that level is in the queue and takes turns: a turn looks at a bounded piece of
- * the history, and nothing but its position is kept until the next one. A turn that has found
- * something ends with the answer, since there may be fewer events in it than there are.
+ * from the ring once, and those whom it may be for are found together (feed/parking.h). Whoever is
+ * behind that level is in the queue and takes turns: a turn looks at a bounded piece of the
+ * history, and nothing but its position is kept until the next one. A turn that has found something
+ * ends with the answer, since there may be fewer events in it than there are.
  *
  * Nobody is held up by a slow one: between the turns of WORK_NS the level is brought to the head
  * and those who are parked are answered. */
@@ -57,10 +57,8 @@ struct feed_reader {
     struct polls_end end;
     uint64_t level;
     struct poll_list queue;
-    uint32_t parked_count;
-    struct event_filter *filters; /* of those who are parked; without caller and query */
-    struct poll **spots;
-    uint64_t due_ms;       /* not later than any of them is due */
+    struct parking parking;
+    uint64_t due_ms;       /* not later than anybody who is parked is due */
     uint64_t gone_seen_ms; /* when it was looked who is gone */
 
     struct query query; /* of the poll that is worked on */
@@ -186,10 +184,9 @@ static bool copy_piece(struct feed_reader *reader, uint64_t after, size_t size)
     return copied > 0;
 }
 
-static uint32_t next_that_may_pass(const struct feed_reader *reader,
-                                   const struct event_filter *filter, uint32_t from, uint32_t to)
+static uint32_t next_that_may_pass(const struct feed_reader *reader, uint32_t from, uint32_t to)
 {
-    while (from < to && !event_may_pass(filter, &reader->keys[from])) {
+    while (from < to && !event_may_pass(&reader->filter, &reader->keys[from])) {
         from++;
     }
     return from;
@@ -200,13 +197,13 @@ static uint64_t sequence_before(const struct feed_reader *reader, uint32_t index
     return reader->events[0]->sequence - 1 + index;
 }
 
-/* Puts on the page what passes of the piece's events up to `to`, and moves the poll's position.
+/* Puts on the page what passes of the piece's events `from` to `to`, and moves the poll's position.
  * True: the page is full. */
-static bool fill_page(struct feed_reader *reader, struct poll *poll, uint32_t to)
+static bool fill_page(struct feed_reader *reader, struct poll *poll, uint32_t from, uint32_t to)
 {
-    uint32_t at = 0;
+    uint32_t at = from;
     while (reader->page_count < reader->query.read.page_size) {
-        at = next_that_may_pass(reader, &reader->filter, at, to);
+        at = next_that_may_pass(reader, at, to);
         poll->position = sequence_before(reader, at);
         if (at == to) {
             return false;
@@ -226,52 +223,40 @@ static bool fill_page(struct feed_reader *reader, struct poll *poll, uint32_t to
 static void park(struct feed_reader *reader, struct poll *poll)
 {
     CHECK(poll->position == reader->level);
-    poll->spot = reader->parked_count;
-    poll->parked = true;
-    reader->filters[poll->spot] = reader->filter;
-    reader->spots[poll->spot] = poll;
-    reader->parked_count++;
+    parking_enter(&reader->parking, poll, &reader->filter);
     if (poll->wait_until_ms < reader->due_ms) {
         reader->due_ms = poll->wait_until_ms;
     }
 }
 
-/* The last one takes the spot. */
-static void unpark(struct feed_reader *reader, struct poll *poll)
-{
-    uint32_t last = --reader->parked_count;
-    poll->parked = false;
-    reader->filters[poll->spot] = reader->filters[last];
-    reader->spots[poll->spot] = reader->spots[last];
-    reader->spots[poll->spot]->spot = poll->spot;
-}
-
-/* Of those who are parked only this is kept: the level is the position of all. */
+/* Of those who are parked no position is kept: it is the level. */
 static void answer_parked_empty(struct feed_reader *reader, struct poll *poll)
 {
-    unpark(reader, poll);
+    parking_leave(&reader->parking, poll);
     poll->position = reader->level;
     answer_empty(reader, poll);
 }
 
-/* Answers those for whom there is something in the piece. */
+/* Answers those for whom there is something in the piece, with all of it. Whoever was looked at in
+ * vain is not looked at again. */
 static void match_piece(struct feed_reader *reader)
 {
-    for (uint32_t spot = 0; spot < reader->parked_count;) {
-        uint32_t at = next_that_may_pass(reader, &reader->filters[spot], 0, reader->key_count);
-        if (at == reader->key_count) {
-            spot++;
-            continue;
-        }
-        struct poll *poll = reader->spots[spot];
-        decode(reader, poll);
-        start_page(reader);
-        (void)fill_page(reader, poll, reader->key_count);
-        if (reader->page_count == 0) {
-            spot++;
-        } else {
-            unpark(reader, poll);
-            answer(reader, poll);
+    uint64_t last = sequence_before(reader, reader->key_count);
+    for (uint32_t at = 0; at < reader->key_count && reader->parking.count > 0; at++) {
+        struct poll *poll;
+        uint32_t spot = 0;
+        parking_find(&reader->parking, &reader->keys[at]);
+        while ((poll = parking_found(&reader->parking, &reader->keys[at], &spot)) != NULL) {
+            if (poll->position == last) {
+                continue;
+            }
+            decode(reader, poll);
+            start_page(reader);
+            (void)fill_page(reader, poll, at, reader->key_count);
+            if (reader->page_count > 0) {
+                parking_leave(&reader->parking, poll);
+                answer(reader, poll);
+            }
         }
     }
 }
@@ -281,16 +266,16 @@ static bool advance(struct feed_reader *reader)
 {
     struct feed_ring_state state;
     feed_ring_state(reader->options.ring, &state);
-    bool news = reader->parked_count > 0 && reader->level < state.head_sequence;
-    while (reader->parked_count > 0 && reader->level < state.head_sequence) {
+    bool news = reader->parking.count > 0 && reader->level < state.head_sequence;
+    while (reader->parking.count > 0 && reader->level < state.head_sequence) {
         if (copy_piece(reader, reader->level, sizeof reader->copy)) {
             match_piece(reader);
             reader->level = sequence_before(reader, reader->key_count);
             continue;
         }
-        while (reader->parked_count > 0) { /* the ring was faster than this thread */
-            struct poll *poll = reader->spots[reader->parked_count - 1];
-            unpark(reader, poll);
+        struct poll *poll; /* the ring was faster than this thread */
+        for (uint32_t spot = 0; (poll = parking_next(&reader->parking, &spot)) != NULL;) {
+            parking_leave(&reader->parking, poll);
             answer_reset(reader, poll, RESET_EXPIRED);
         }
     }
@@ -314,16 +299,13 @@ static void answer_due(struct feed_reader *reader)
     }
     reader->gone_seen_ms = now_ms;
     reader->due_ms = UINT64_MAX;
-    for (uint32_t spot = 0; spot < reader->parked_count;) {
-        struct poll *poll = reader->spots[spot];
+    struct poll *poll;
+    for (uint32_t spot = 0; (poll = parking_next(&reader->parking, &spot)) != NULL;) {
         if (reader->end.draining || poll->wait_until_ms <= now_ms || is_gone(poll)) {
             answer_parked_empty(reader, poll);
-            continue;
-        }
-        if (poll->wait_until_ms < reader->due_ms) {
+        } else if (poll->wait_until_ms < reader->due_ms) {
             reader->due_ms = poll->wait_until_ms;
         }
-        spot++;
     }
 }
 
@@ -416,7 +398,7 @@ static void take_turn(struct feed_reader *reader, struct poll *poll)
             return;
         }
         uint64_t before = poll->position;
-        bool full = fill_page(reader, poll, events_to_look_at(reader, poll));
+        bool full = fill_page(reader, poll, 0, events_to_look_at(reader, poll));
         poll->looked += (uint32_t)(poll->position - before);
         if (full || poll->looked == LOOKED_MAX) {
             if (reader->page_count > 0) {
@@ -485,7 +467,7 @@ static void rest(struct feed_reader *reader, bool news)
     }
     uint64_t until_ms = UINT64_MAX;
     uint64_t after = UINT64_MAX;
-    if (reader->parked_count > 0) {
+    if (reader->parking.count > 0) {
         after = reader->level;
         until_ms = reader->gone_seen_ms + GONE_MS;
         until_ms = reader->due_ms < until_ms ? reader->due_ms : until_ms;
@@ -502,27 +484,26 @@ static void *run(void *context)
         bool news = advance(reader);
         work(reader);
         answer_due(reader);
-        atomic_store_explicit(&reader->parked, reader->parked_count, memory_order_relaxed);
+        atomic_store_explicit(&reader->parked, reader->parking.count, memory_order_relaxed);
         if (reader->end.closed && reader->queue.first == NULL) {
             break;
         }
         rest(reader, news);
     }
-    CHECK(reader->parked_count == 0);
+    CHECK(reader->parking.count == 0);
     return NULL;
 }
 
 size_t feed_reader_memory_bytes(const struct feed_reader_options *options)
 {
     return sizeof(struct feed_reader) + polls_memory_bytes(options->polls_max, options->bytes) +
-           (size_t)options->polls_max * (sizeof(struct event_filter) + sizeof(struct poll *));
+           parking_memory_bytes(options->polls_max);
 }
 
 static void free_reader(struct feed_reader *reader)
 {
     polls_deinit(&reader->polls);
-    free(reader->filters);
-    free(reader->spots);
+    parking_deinit(&reader->parking);
     free(reader);
 }
 
@@ -535,10 +516,8 @@ struct feed_reader *feed_reader_start(const struct feed_reader_options *options)
     reader->options = *options;
     reader->due_ms = UINT64_MAX;
     poll_list_init(&reader->queue);
-    reader->filters = calloc(options->polls_max, sizeof *reader->filters);
-    reader->spots = calloc(options->polls_max, sizeof(struct poll *));
-    if (reader->filters == NULL || reader->spots == NULL ||
-        polls_init(&reader->polls, options->polls_max, options->bytes) != 0) {
+    if (polls_init(&reader->polls, options->polls_max, options->bytes) != 0 ||
+        parking_init(&reader->parking, options->polls_max) != 0) {
         free_reader(reader);
         return NULL;
     }

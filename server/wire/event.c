@@ -55,83 +55,6 @@ _Static_assert(CHANGE_OWN + EVENT_ACTIVITY_CREATED == 7 && CHANGE_OWN + EVENT_AC
 #define INDEX_PREFIX        "es:"
 #define INDEX_PREFIX_LENGTH ((uint32_t)sizeof INDEX_PREFIX - 1)
 
-/* ---- Keys ---- */
-
-enum hash_role {
-    HASH_TENANT = 1,
-    HASH_PRINCIPAL,
-    HASH_USER,
-    HASH_GROUP,
-    HASH_MODEL,
-    HASH_DOCUMENT,
-    HASH_JOB,
-};
-
-static uint64_t mix(uint64_t hash)
-{
-    hash *= UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
-}
-
-/* A user and a group of the same name are different things. */
-static uint64_t hash_text(enum hash_role role, struct bytes text)
-{
-    uint64_t hash = mix((uint64_t)role << 32 | text.length);
-    uint32_t at = 0;
-    for (; text.length - at >= sizeof hash; at += (uint32_t)sizeof hash) {
-        uint64_t word;
-        memcpy(&word, text.at + at, sizeof word);
-        hash = mix(hash ^ word);
-    }
-    if (at < text.length) {
-        uint64_t word = 0;
-        memcpy(&word, text.at + at, text.length - at);
-        hash = mix(hash ^ word);
-    }
-    return mix(hash);
-}
-
-static uint32_t tenant_key(struct bytes tenant)
-{
-    return (uint32_t)hash_text(HASH_TENANT, tenant) | 1; /* not 0 */
-}
-
-static uint32_t job_key(uint64_t job_id)
-{
-    return (uint32_t)mix(mix((uint64_t)HASH_JOB << 56 ^ job_id));
-}
-
-static void add_audience(uint64_t audience[2], enum hash_role role, struct bytes name)
-{
-    uint64_t hash = hash_text(role, name);
-    audience[0] |= (uint64_t)1 << (hash & 63);
-    audience[1] |= (uint64_t)1 << (hash >> 6 & 63);
-}
-
-static bool is_change(enum event_kind kind)
-{
-    return kind == EVENT_MODEL_CHANGED || kind == EVENT_INDEX_CHANGED;
-}
-
-static void make_key(const struct event *event, struct event_key *key)
-{
-    *key = (struct event_key){.tenant = tenant_key(event->tenant), .kind = (uint8_t)event->kind};
-    add_audience(key->audience, HASH_PRINCIPAL, event->principal);
-    if (event->user.length != 0) {
-        add_audience(key->audience, HASH_USER, event->user);
-    }
-    for (size_t i = 0; i < event->groups.count; i++) {
-        add_audience(key->audience, HASH_GROUP, event->groups.names[i]);
-    }
-    if (is_change(event->kind)) {
-        key->subject = (uint32_t)hash_text(HASH_DOCUMENT, event->changed.document_id);
-        key->model = (uint32_t)hash_text(HASH_MODEL, event->changed.model);
-    } else {
-        key->subject = job_key(event->kind == EVENT_ACTIVITY_CREATED ? event->created.job_id
-                                                                     : event->ended.job_id);
-    }
-}
-
 /* ---- Encoding ---- */
 
 /* The longest own part: a new activity's. */
@@ -218,73 +141,8 @@ size_t event_put(const struct event *event, uint8_t *to, struct event_key *key)
         end = encode_member(end, CHANGE_GROUPS, event->groups.names[i]);
     }
     end = encode_member(end, CHANGE_OWN + (uint32_t)event->kind, encoded_since(own, own_end));
-    make_key(event, key);
+    event_key_make(event, key);
     return (size_t)(end - to);
-}
-
-/* ---- Filters ---- */
-
-#define KINDS_ACTIVITIES (1u << EVENT_ACTIVITY_CREATED | 1u << EVENT_ACTIVITY_ENDED)
-#define KINDS_CHANGES    (1u << EVENT_MODEL_CHANGED | 1u << EVENT_INDEX_CHANGED)
-
-static bool asks_for_documents(const struct query_read *read)
-{
-    return read->model_count != 0 || read->document_id_count != 0;
-}
-
-/* Whoever asks for documents does not get activities by it, and the other way round. */
-static uint32_t kinds_asked_for(const struct query_read *read)
-{
-    uint32_t kinds = KINDS_ACTIVITIES | KINDS_CHANGES;
-    if (asks_for_documents(read) || read->job_id_count != 0) {
-        kinds = (read->job_id_count != 0 ? KINDS_ACTIVITIES : 0) |
-                (asks_for_documents(read) ? KINDS_CHANGES : 0);
-    }
-    return read->kinds == 0 ? kinds : kinds & read->kinds;
-}
-
-static void add_subjects(struct event_filter *filter, const struct query_read *read)
-{
-    filter->subjects = UINT64_MAX;
-    if (read->document_id_count != 0 || (read->job_id_count != 0 && !asks_for_documents(read))) {
-        filter->subjects = 0;
-        for (size_t i = 0; i < read->document_id_count; i++) {
-            filter->subjects |= (uint64_t)1
-                                << (hash_text(HASH_DOCUMENT, read->document_ids[i]) & 63);
-        }
-        for (size_t i = 0; i < read->job_id_count; i++) {
-            filter->subjects |= (uint64_t)1 << (job_key(read->job_ids[i]) & 63);
-        }
-    }
-    filter->models = UINT64_MAX;
-    if (read->model_count != 0) {
-        filter->models = 1; /* activities have none */
-        for (size_t i = 0; i < read->model_count; i++) {
-            filter->models |= (uint64_t)1 << (hash_text(HASH_MODEL, read->models[i]) & 63);
-        }
-    }
-}
-
-void event_filter_init(struct event_filter *filter, const struct command_caller *caller,
-                       const struct query_read *read)
-{
-    *filter = (struct event_filter){.caller = caller, .read = read, .kinds = kinds_asked_for(read)};
-    filter->tenant = read->all_tenants ? 0 : tenant_key(caller->tenant);
-    if (read->all_tenants || (caller->rights & RIGHT_ADMIN) != 0) {
-        filter->audience[0] = UINT64_MAX;
-        filter->audience[1] = UINT64_MAX;
-    } else {
-        add_audience(filter->audience, HASH_GROUP, bytes_of("*", 1)); /* of changes */
-        if (caller->user.length == 0) {
-            add_audience(filter->audience, HASH_PRINCIPAL, caller->principal);
-        } else {
-            add_audience(filter->audience, HASH_USER, caller->user);
-            for (size_t i = 0; i < caller->group_count; i++) {
-                add_audience(filter->audience, HASH_GROUP, caller->groups[i]);
-            }
-        }
-    }
-    add_subjects(filter, read);
 }
 
 /* ---- Looking into an event ---- */
@@ -343,6 +201,11 @@ static void look_into(struct bytes encoded, struct looked *event)
         }
     }
     CHECK(event->kind >= EVENT_ACTIVITY_CREATED && event->kind <= EVENT_INDEX_CHANGED);
+}
+
+static bool is_change(enum event_kind kind)
+{
+    return kind == EVENT_MODEL_CHANGED || kind == EVENT_INDEX_CHANGED;
 }
 
 static bool in_group(const struct looked *event, struct bytes group)
@@ -434,7 +297,7 @@ static bool asked_for(const struct event_filter *filter, const struct looked *ev
         return false;
     }
     if (is_change(event->kind)) {
-        return !asks_for_documents(read) || document_asked_for(read, event);
+        return read->model_count + read->document_id_count == 0 || document_asked_for(read, event);
     }
     return read->job_id_count == 0 || job_asked_for(read, event);
 }

@@ -13,15 +13,19 @@
 /* What most events can be passed over by, without looking into them: thousands of readers wait for
  * the same event. Equal things have equal keys; different ones may, and the texts come from
  * anybody, but a collision costs no more than a look. */
+#define EVENT_AUDIENCE_WORDS 4
 struct event_key {
-    uint64_t audience[2]; /* one bit each for principal, user and groups, twice over: to be passed
-                             in vain both would have to collide */
-    uint32_t tenant;      /* hash, never 0 */
-    uint32_t subject;     /* hash of the job id, or of the document id */
-    uint32_t model;       /* hash of the model, 0 for activities */
-    uint8_t kind;         /* enum event_kind */
+    /* One bit each for principal, user and groups of this tenant, in every word another one: an
+     * event is looked into in vain only when bits collide in all of them. */
+    uint64_t audience[EVENT_AUDIENCE_WORDS];
+    uint32_t tenant;  /* hash, never 0 */
+    uint32_t subject; /* hash of the job id, or of the document id */
+    uint32_t model;   /* hash of the model, 0 for activities */
+    uint8_t kind;     /* enum event_kind */
     uint8_t zero[3];
 };
+
+void event_key_make(const struct event *event, struct event_key *key);
 
 /* Encodes an event to `to` (EVENT_WIRE_MAX) and makes its key. Returns the length. */
 size_t event_put(const struct event *event, uint8_t *to, struct event_key *key);
@@ -31,7 +35,7 @@ size_t event_put(const struct event *event, uint8_t *to, struct event_key *key);
 struct event_filter {
     const struct command_caller *caller;
     const struct query_read *read;
-    uint64_t audience[2];
+    uint64_t audience[EVENT_AUDIENCE_WORDS];
     uint64_t subjects; /* one bit per hash of the ids asked for */
     uint64_t models;   /* the same */
     uint32_t tenant;   /* 0: all */
@@ -40,13 +44,18 @@ struct event_filter {
 void event_filter_init(struct event_filter *filter, const struct command_caller *caller,
                        const struct query_read *read);
 
-/* Whether the event may pass, by its key alone: no false negatives. Inline, since it is the loop
- * that every event and every parked reader go through. */
+/* Whether the event may pass, by its key alone: no false negatives. Inline, and with branches only
+ * where they can be foretold, since it is the loop that every event and every parked reader go
+ * through. */
 static inline bool event_may_pass(const struct event_filter *filter, const struct event_key *key)
 {
-    return (filter->audience[0] & key->audience[0]) != 0 &&
-           (filter->tenant == key->tenant || filter->tenant == 0) &&
-           (filter->audience[1] & key->audience[1]) != 0 &&
+    if (filter->tenant != key->tenant && filter->tenant != 0) {
+        return false;
+    }
+    bool near = ((filter->audience[0] & key->audience[0]) != 0) &
+                ((filter->audience[1] & key->audience[1]) != 0);
+    return near && (filter->audience[2] & key->audience[2]) != 0 &&
+           (filter->audience[3] & key->audience[3]) != 0 &&
            (filter->kinds >> key->kind & filter->subjects >> (key->subject & 63) &
             filter->models >> (key->model & 63) & 1) != 0;
 }
