@@ -18,7 +18,10 @@ enum exit_code {
     EXIT_NOT_FOUND = 5,
     EXIT_PRECONDITION = 6,
     EXIT_DEADLINE = 7,
-    EXIT_OVERLOADED = 8
+    EXIT_OVERLOADED = 8,
+    EXIT_ENDED = 9,    /* the job failed, was cancelled or killed */
+    EXIT_NOT_YET = 10, /* the wait is over */
+    EXIT_HOLE = 11     /* events are missing */
 };
 
 #define CTL_GROUPS_MAX  64
@@ -58,6 +61,9 @@ int command_find(const struct settings *settings, int argc, char **argv);
 int command_result(const struct settings *settings, int argc, char **argv);
 int command_record(const struct settings *settings, int argc, char **argv);
 int command_pipe(const struct settings *settings, int argc, char **argv);
+int command_watch(const struct settings *settings, int argc, char **argv);
+int command_wait(const struct settings *settings, int argc, char **argv);
+int command_changes(const struct settings *settings, int argc, char **argv);
 int command_batch(const struct settings *settings, int argc, char **argv);
 int command_health(const struct settings *settings, int argc, char **argv);
 int command_server_info(const struct settings *settings, int argc, char **argv);

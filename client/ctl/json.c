@@ -1,3 +1,4 @@
+#include "client/ctl/cursor.h"
 #include "client/ctl/output.h"
 
 #include <jansson.h>
@@ -55,9 +56,46 @@ static json_t *document_id(const char *id)
     return value <= (UINT64_C(1) << 53) - 1 ? number(value) : text(id);
 }
 
-void json_activity(const struct activity_info *info)
+static json_t *texts(const char *const *values, size_t count)
 {
-    json_t *object = must(json_object());
+    json_t *array = must(json_array());
+    for (size_t i = 0; i < count; i++) {
+        (void)json_array_append_new(array, text(values[i]));
+    }
+    return array;
+}
+
+static json_t *attributes_of(const struct activity_info *info)
+{
+    json_t *attributes = must(json_object());
+    for (size_t i = 0; i < info->attribute_count; i++) {
+        put(attributes, info->attributes[i].name, text(info->attributes[i].value));
+    }
+    return attributes;
+}
+
+static void put_relatives(json_t *object, const struct activity_info *info)
+{
+    if (info->parent_job_id != 0) {
+        put(object, "parentJobId", number(info->parent_job_id));
+    }
+    if (info->retry_of_job_id != 0) {
+        put(object, "retryOfJobId", number(info->retry_of_job_id));
+    }
+}
+
+static void put_failure(json_t *object, const struct activity_failure *from)
+{
+    if (from != NULL) {
+        json_t *failure = must(json_object());
+        put(failure, "code", text(from->code));
+        put(failure, "message", text(from->message));
+        put(object, "failure", failure);
+    }
+}
+
+static void put_activity(json_t *object, const struct activity_info *info)
+{
     put(object, "jobId", number(info->job_id));
     put(object, "type", text(info->type));
     put(object, "title", text(info->title));
@@ -66,39 +104,26 @@ void json_activity(const struct activity_info *info)
     put(object, "statusText", text(info->status_text));
     put(object, "owner", text(info->owner));
     put(object, "creator", text(info->creator));
-    json_t *groups = must(json_array());
-    for (size_t i = 0; i < info->group_count; i++) {
-        (void)json_array_append_new(groups, text(info->groups[i]));
-    }
-    put(object, "groups", groups);
-    json_t *attributes = must(json_object());
-    for (size_t i = 0; i < info->attribute_count; i++) {
-        put(attributes, info->attributes[i].name, text(info->attributes[i].value));
-    }
-    put(object, "attributes", attributes);
-    if (info->parent_job_id != 0) {
-        put(object, "parentJobId", number(info->parent_job_id));
-    }
-    if (info->retry_of_job_id != 0) {
-        put(object, "retryOfJobId", number(info->retry_of_job_id));
-    }
+    put(object, "groups", texts(info->groups, info->group_count));
+    put(object, "attributes", attributes_of(info));
+    put_relatives(object, info);
     put(object, "created", number(info->create_time_ms));
     put(object, "updated", number(info->update_time_ms));
     if (info->end_time_ms != 0) {
         put(object, "ended", number(info->end_time_ms));
     }
-    if (info->failure != NULL) {
-        json_t *failure = must(json_object());
-        put(failure, "code", text(info->failure->code));
-        put(failure, "message", text(info->failure->message));
-        put(object, "failure", failure);
-    }
+    put_failure(object, info->failure);
+}
+
+void json_activity(const struct activity_info *info)
+{
+    json_t *object = must(json_object());
+    put_activity(object, info);
     line(object);
 }
 
-void json_change(const struct activity_model_change *change)
+static void put_change(json_t *object, const struct activity_model_change *change)
 {
-    json_t *object = must(json_object());
     put(object, "model", text(change->model));
     put(object, "id", document_id(change->document_id));
     json_t *models = must(json_object());
@@ -114,6 +139,106 @@ void json_change(const struct activity_model_change *change)
     }
     put(object, "affectedModels", models);
     put(object, "updated", number(change->updated_ms));
+}
+
+void json_change(const struct activity_model_change *change)
+{
+    json_t *object = must(json_object());
+    put_change(object, change);
+    line(object);
+}
+
+/* What the kind of event tells of an activity. */
+static void put_told(json_t *object, const struct activity_event *event)
+{
+    const struct activity_info *info = event->activity;
+    put(object, "jobId", number(info->job_id));
+    if (event->kind == ACTIVITY_EVENT_CREATED || event->kind == ACTIVITY_EVENT_ENDED) {
+        put(object, "type", text(info->type));
+    }
+    if (event->kind == ACTIVITY_EVENT_CREATED) {
+        put(object, "title", text(info->title));
+        put(object, "attributes", attributes_of(info));
+        put_relatives(object, info);
+    } else {
+        put(object, "percent", number(info->percent));
+        if (info->status_text != NULL) {
+            put(object, "statusText", text(info->status_text));
+        }
+    }
+    if (event->kind == ACTIVITY_EVENT_ENDED) {
+        put(object, "state", text(activity_state_name((int)info->state)));
+        if (info->end_time_ms != 0) {
+            put(object, "ended", number(info->end_time_ms));
+        }
+        put_failure(object, info->failure);
+    }
+}
+
+void json_event(const struct activity_event *event)
+{
+    json_t *object = must(json_object());
+    put(object, "event", text(activity_event_kind_name((int)event->kind)));
+    if (event->cursor.epoch != 0) {
+        char cursor[CURSOR_TEXT];
+        cursor_text(&event->cursor, cursor);
+        put(object, "cursor", text(cursor));
+    }
+    if (event->kind == ACTIVITY_EVENT_RESET) {
+        put(object, "reason", text(activity_reset_name((int)event->reset)));
+    }
+    if (event->time_ms != 0) {
+        put(object, "time", number(event->time_ms));
+    }
+    if (event->tenant != NULL && event->tenant[0] != '\0') {
+        put(object, "tenant", text(event->tenant));
+    }
+    bool history =
+        event->kind >= ACTIVITY_EVENT_CREATED && event->kind <= ACTIVITY_EVENT_INDEX_CHANGED;
+    if (history) {
+        put(object, "principal", text(event->principal));
+        put(object, "user", text(event->user));
+        put(object, "groups", texts(event->groups, event->group_count));
+    }
+    if (event->kind == ACTIVITY_EVENT_FOUND_ACTIVITY) {
+        put_activity(object, event->activity);
+    } else if (event->activity != NULL) {
+        put_told(object, event);
+    } else if (event->change != NULL) {
+        put_change(object, event->change);
+        if (history) {
+            put(object, "deleted", json_boolean(event->deleted));
+        }
+    }
+    line(object);
+}
+
+void json_waited(uint64_t job_id, const struct activity_waited *waited)
+{
+    json_t *object = must(json_object());
+    put(object, "jobId", number(job_id));
+    put(object, "reached", json_boolean(waited->reached));
+    put(object, "state", text(activity_state_name((int)waited->state)));
+    put(object, "percent", number(waited->percent));
+    if (waited->waiting_for_job_id != 0) {
+        put(object, "waitingForJobId", number(waited->waiting_for_job_id));
+    }
+    line(object);
+}
+
+void json_visible(const struct activity_visible_request *request,
+                  const struct activity_visible *visible)
+{
+    json_t *object = must(json_object());
+    if (request->ticket != 0) {
+        char ticket[20];
+        (void)snprintf(ticket, sizeof ticket, "%016llx", (unsigned long long)request->ticket);
+        put(object, "ticket", text(ticket));
+    } else {
+        put(object, "jobId", number(request->job_id));
+    }
+    put(object, "reached", json_boolean(visible->reached));
+    put(object, "openChanges", number(visible->open_changes));
     line(object);
 }
 
@@ -188,6 +313,17 @@ void json_server_info(const struct activity_server_info *info)
     put(object, "oldestSequence", number(info->oldest_sequence));
     put(object, "requestIdKeptMs", number(info->request_id_kept_ms));
     put(object, "runningActivities", number(info->running_activities));
+    json_t *feed = must(json_object());
+    put(feed, "subscribers", number(info->feed.subscribers));
+    put(feed, "parked", number(info->feed.parked));
+    put(feed, "frames", number(info->feed.frames));
+    put(feed, "bytes", number(info->feed.bytes));
+    put(feed, "events", number(info->feed.events));
+    put(feed, "progressFrames", number(info->feed.progress_frames));
+    put(feed, "reads", number(info->feed.reads));
+    put(feed, "fills", number(info->feed.fills));
+    put(feed, "resets", number(info->feed.resets));
+    put(object, "feed", feed);
     json_t *limits = must(json_object());
     for (size_t i = 0; i < info->limit_count; i++) {
         put(limits, info->limits[i].name, number(info->limits[i].value));

@@ -3,7 +3,7 @@
 #ifndef ACTIVITYD_CLIENT_CTL_OUTPUT_H
 #define ACTIVITYD_CLIENT_CTL_OUTPUT_H
 
-#include <activity.h>
+#include <activity_feed.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +15,12 @@ void json_change(const struct activity_model_change *change);
 void json_result(uint64_t job_id, const struct activity_returned *returned);
 void json_updated(const struct activity_updated *updated);
 void json_server_info(const struct activity_server_info *info);
+/* An event of a subscription: its kind, its cursor, who may see it, and the members that the
+ * activity or change has elsewhere. Only what the event tells. */
+void json_event(const struct activity_event *event);
+void json_waited(uint64_t job_id, const struct activity_waited *waited);
+void json_visible(const struct activity_visible_request *request,
+                  const struct activity_visible *visible);
 /* {"name": number or text, ...} on one line: pairs of name and text or number, ended by a NULL
  * name. */
 struct json_pair {
@@ -33,6 +39,12 @@ void people_change_row(const struct activity_model_change *change, uint64_t now_
 void people_result(const struct activity_returned *returned);
 void people_server_info(const struct activity_server_info *info);
 void people_user_row(const struct activity_user *user);
+/* One line: sequence, time, kind, what it is about; with its tenant where several are shown. */
+void people_event(const struct activity_event *event, bool tenant);
+/* A time of day. */
+void people_clock(uint64_t ms, char *to, size_t size);
+/* What switches the colour of a state on. */
+const char *people_state_colour(enum activity_state state);
 
 /* A progress bar of 100 %, into `to` (size bytes): "[#####-----]  50 %". */
 void people_bar(unsigned percent, char *to, size_t size);

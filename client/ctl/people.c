@@ -1,4 +1,5 @@
 #include "client/ctl/output.h"
+#include "client/ctl/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,29 +20,25 @@ bool people_colour(int descriptor)
     return people_lively(descriptor) && (no_color == NULL || no_color[0] == '\0');
 }
 
-/* Foreign text cannot steer the terminal: what the service refuses at its border is escaped here
- * all the same. Cuts at `width` characters when it is not 0. */
-static void put_text(const char *text, size_t width)
+/* Cuts at `width` columns when it is not 0, and fills them. */
+static void put_text(const char *text, unsigned width)
 {
-    size_t shown = 0;
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-        bool begins = (*at & 0xC0) != 0x80;
-        if (begins && width != 0 && shown == width) {
+    char character[TEXT_CHARACTER_ROOM];
+    unsigned shown = 0;
+    while (*text != '\0') {
+        unsigned columns = text_character(&text, character);
+        if (width != 0 && shown + columns > width) {
             break;
         }
-        shown += begins ? 1 : 0;
-        if (*at < 0x20 || *at == 0x7F || (*at == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0)) {
-            (void)printf("\\x%02x", *at == 0xC2 ? *++at : *at);
-        } else {
-            (void)putchar(*at);
-        }
+        shown += columns;
+        (void)fputs(character, stdout);
     }
     for (; shown < width; shown++) {
         (void)putchar(' ');
     }
 }
 
-static const char *state_colour(enum activity_state state)
+const char *people_state_colour(enum activity_state state)
 {
     switch (state) {
     case ACTIVITY_STATE_RUNNING:
@@ -59,8 +56,8 @@ static const char *state_colour(enum activity_state state)
 static void put_state(enum activity_state state)
 {
     bool colour = people_colour(STDOUT_FILENO);
-    (void)printf("%s%-9s%s", colour ? state_colour(state) : "", activity_state_name((int)state),
-                 colour ? "\033[0m" : "");
+    (void)printf("%s%-9s%s", colour ? people_state_colour(state) : "",
+                 activity_state_name((int)state), colour ? "\033[0m" : "");
 }
 
 static void put_time(uint64_t ms)
@@ -256,10 +253,18 @@ void people_server_info(const struct activity_server_info *info)
     field("durability", info->durability);
     field("index", info->index);
     field("feed", info->feed_url[0] == '\0' ? "none" : info->feed_url);
+    field("", info->feed_url[0] == '\0' ? ""
+              : info->feed_allowed      ? "you may subscribe there"
+                                        : "you may not subscribe there, but read changes");
     (void)printf("%-12s %llu\n", "journal", (unsigned long long)info->journal_index);
     (void)printf("%-12s %llu to %llu\n", "events", (unsigned long long)info->oldest_sequence,
                  (unsigned long long)info->head_sequence);
     (void)printf("%-12s %llu\n", "running", (unsigned long long)info->running_activities);
+    if (info->feed_url[0] != '\0') {
+        (void)printf("%-12s %llu, %llu reads wait\n", "subscribers",
+                     (unsigned long long)info->feed.subscribers,
+                     (unsigned long long)info->feed.parked);
+    }
     for (size_t i = 0; i < info->certificate_count; i++) {
         (void)printf("%-12s ", "certificate");
         put_text(info->certificates[i].name, 0);
@@ -281,5 +286,73 @@ void people_user_row(const struct activity_user *user)
     put_text(user->user, 32);
     (void)putchar(' ');
     put_time(user->last_seen_ms);
+    (void)putchar('\n');
+}
+
+void people_clock(uint64_t ms, char *to, size_t size)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    if (localtime_r(&seconds, &parts) == NULL || strftime(to, size, "%T", &parts) == 0) {
+        (void)snprintf(to, size, "--:--:--");
+    }
+}
+
+static void event_activity(const struct activity_event *event)
+{
+    const struct activity_info *activity = event->activity;
+    (void)printf("%-17llu ", (unsigned long long)activity->job_id);
+    put_text(activity->type, 14);
+    (void)putchar(' ');
+    if (event->kind == ACTIVITY_EVENT_CREATED) {
+        put_text(activity->title, 0);
+        return;
+    }
+    put_state(activity->state);
+    (void)printf(" %3u %%", activity->percent);
+    if (activity->failure != NULL) {
+        (void)printf("  ");
+        put_text(activity->failure->code, 0);
+        (void)printf(activity->failure->message[0] == '\0' ? "" : ": ");
+        put_text(activity->failure->message, 0);
+    } else if (activity->status_text[0] != '\0') {
+        (void)printf("  (");
+        put_text(activity->status_text, 0);
+        (void)putchar(')');
+    }
+}
+
+static void event_change(const struct activity_event *event)
+{
+    const struct activity_model_change *change = event->change;
+    put_text(change->model, 0);
+    (void)putchar(' ');
+    put_text(change->document_id, 0);
+    for (size_t i = 0; i < change->affected_model_count; i++) {
+        (void)putchar(' ');
+        put_text(change->affected_models[i].affected_model, 0);
+    }
+    (void)printf(event->deleted ? "  deleted" : "");
+}
+
+void people_event(const struct activity_event *event, bool tenant)
+{
+    char clock[16];
+    people_clock(event->time_ms, clock, sizeof clock);
+    (void)printf("%10llu  %s.%03u  %-8s ", (unsigned long long)event->cursor.sequence, clock,
+                 (unsigned)(event->time_ms % 1000),
+                 event->kind == ACTIVITY_EVENT_CREATED         ? "created"
+                 : event->kind == ACTIVITY_EVENT_ENDED         ? "ended"
+                 : event->kind == ACTIVITY_EVENT_MODEL_CHANGED ? "model"
+                                                               : "index");
+    if (tenant) {
+        put_text(event->tenant, 12);
+        (void)putchar(' ');
+    }
+    if (event->activity != NULL) {
+        event_activity(event);
+    } else if (event->change != NULL) {
+        event_change(event);
+    }
     (void)putchar('\n');
 }

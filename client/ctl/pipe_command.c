@@ -2,12 +2,12 @@
  * The copy never waits for the service: updates are submitted and their answers taken when they
  * come. */
 #include "client/ctl/ctl.h"
+#include "client/ctl/interrupt.h"
 #include "client/ctl/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -20,13 +20,6 @@ enum {
     BEAT_EVERY_MS = 10000,
     IN_FLIGHT = 4
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int number)
-{
-    interrupted = number;
-}
 
 struct pipe {
     const struct settings *settings;
@@ -121,7 +114,7 @@ static bool write_all(int to, const char *bytes, size_t length)
         if (written > 0) {
             bytes += written;
             length -= (size_t)written;
-        } else if (interrupted != 0) {
+        } else if (interrupt_seen() != 0) {
             return false;
         }
     }
@@ -133,7 +126,7 @@ static const char *copy(struct pipe *pipe, int from, const char **code)
 {
     static char buffer[BUFFER_BYTES];
     for (;;) {
-        if (interrupted != 0) {
+        if (interrupt_seen() != 0) {
             *code = "INTERRUPTED";
             return "stopped by a signal";
         }
@@ -149,8 +142,8 @@ static const char *copy(struct pipe *pipe, int from, const char **code)
             return strerror(errno);
         }
         if (!write_all(STDOUT_FILENO, buffer, (size_t)got)) {
-            *code = interrupted != 0 ? "INTERRUPTED" : "WRITE_FAILED";
-            return interrupted != 0 ? "stopped by a signal" : strerror(errno);
+            *code = interrupt_seen() != 0 ? "INTERRUPTED" : "WRITE_FAILED";
+            return interrupt_seen() != 0 ? "stopped by a signal" : strerror(errno);
         }
         pipe->copied += (uint64_t)got;
         progress(pipe);
@@ -246,9 +239,7 @@ static int pipe_run(struct pipe *pipe, struct pipe_arguments *arguments, const c
     if (pipe->window == NULL) {
         return ctl_failed(&error);
     }
-    const struct sigaction action = {.sa_handler = interrupt};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
+    interrupt_catch();
     const char *failed_code = NULL;
     const char *failed = copy(pipe, from, &failed_code);
     take_answers(pipe, 0);

@@ -16,6 +16,7 @@ struct record {
     uint64_t job_id;
     uint64_t size;
     uint64_t changes, requests;
+    uint64_t ticket; /* of the last request */
 };
 
 static int send_changes(struct record *record, const struct activity_document_change *changes,
@@ -30,6 +31,7 @@ static int send_changes(struct record *record, const struct activity_document_ch
     }
     record->changes += count;
     record->requests++;
+    record->ticket = recorded.ticket;
     if (record->settings->json) {
         char ticket[20];
         (void)snprintf(ticket, sizeof ticket, "%016llx", (unsigned long long)recorded.ticket);
@@ -207,10 +209,15 @@ static int record_run(struct record_arguments *arguments, int argc, char **argv)
     }
     activity_client_free(record->client);
     if (!record->settings->json && record->requests > 0) {
-        (void)printf("%llu %s recorded in %llu %s\n", (unsigned long long)record->changes,
+        (void)printf("%llu %s recorded in %llu %s", (unsigned long long)record->changes,
                      record->changes == 1 ? "change" : "changes",
                      (unsigned long long)record->requests,
                      record->requests == 1 ? "request" : "requests");
+        /* Of many requests --json tells each ticket. */
+        if (record->requests == 1) {
+            (void)printf(", ticket %016llx", (unsigned long long)record->ticket);
+        }
+        (void)putchar('\n');
     }
     return code;
 }
