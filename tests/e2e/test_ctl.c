@@ -1,12 +1,10 @@
 /* activityctl as people and scripts use it: output, JSON with the names of the service's users,
  * exit codes. */
-#include "tests/e2e/harness.h"
+#include "tests/e2e/harness_ctl.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 static struct scene scene;
 static struct server server;
@@ -16,18 +14,7 @@ static int set_up(void **state)
     (void)state;
     scene_make(&scene);
     server_start(&server, &scene, NULL);
-    static const char *const cast[] = {"worker", "boss", "stranger"};
-    for (size_t i = 0; i < sizeof cast / sizeof cast[0]; i++) {
-        char profile[2048];
-        char name[64];
-        (void)snprintf(profile, sizeof profile,
-                       "server = {\"%s\"}\nserver_name = \"localhost\"\nca = \"%s/tls/ca.crt\"\n"
-                       "cert = \"%s/tls/%s.crt\"\nkey = \"%s/tls/%s.key\"\n",
-                       server.url, scene.directory, scene.directory, cast[i], scene.directory,
-                       cast[i]);
-        (void)snprintf(name, sizeof name, "%s.profile", cast[i]);
-        scene_write(&scene, name, profile);
-    }
+    ctl_set_up(&scene, &server);
     return 0;
 }
 
@@ -39,50 +26,12 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Runs a shell line in which $ctl is activityctl with the worker's profile and $dir the scene.
- * stdout and stderr go to `output`; returns the exit code. */
-static int shell(char *output, size_t room, const char *line)
-{
-    const char *binaries = getenv("ACTIVITY_BIN");
-    char command[4096];
-    (void)snprintf(
-        command, sizeof command,
-        "exec 2>&1; dir=%s; bin=%s/activityctl; ctl=\"$bin --profile $dir/worker.profile\"; %s",
-        scene.directory, binaries == NULL ? "build" : binaries, line);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    size_t length = fread(output, 1, room - 1, pipe);
-    output[length] = '\0';
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static char output[65536];
-
-#define assert_shell(line, code)                                                                   \
-    do {                                                                                           \
-        int code_ = shell(output, sizeof output, line);                                            \
-        if (code_ != (code)) {                                                                     \
-            print_error("%s\n%s\n", line, output);                                                 \
-        }                                                                                          \
-        assert_int_equal(code_, code);                                                             \
-    } while (0)
-
-static void assert_says(const char *text)
-{
-    if (strstr(output, text) == NULL) {
-        print_error("wanted: %s\ngot: %s\n", text, output);
-    }
-    assert_non_null(strstr(output, text));
-}
-
 static json_t *only_line(void)
 {
     json_error_t error;
-    json_t *object = json_loads(output, JSON_REJECT_DUPLICATES, &error);
+    json_t *object = json_loads(ctl_output, JSON_REJECT_DUPLICATES, &error);
     if (object == NULL) {
-        print_error("%s in %s\n", error.text, output);
+        print_error("%s in %s\n", error.text, ctl_output);
     }
     assert_non_null(object);
     return object;
@@ -93,9 +42,9 @@ static void test_help_and_usage(void **state)
     (void)state;
     assert_shell("$bin --help", 0);
     assert_says("Exit codes: 0 ok");
-    static const char *const commands[] = {"create", "update", "destroy",     "get",
-                                           "find",   "result", "record",      "pipe",
-                                           "batch",  "health", "server-info", "users"};
+    static const char *const commands[] = {"create",  "update", "destroy", "get",         "find",
+                                           "result",  "record", "pipe",    "watch",       "wait",
+                                           "changes", "batch",  "health",  "server-info", "users"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         char line[64];
         (void)snprintf(line, sizeof line, "$bin %s --help", commands[i]);
@@ -111,6 +60,33 @@ static void test_help_and_usage(void **state)
     assert_says("0 to 100");
     assert_shell("$ctl find --state asleep", 2);
     assert_shell("$bin --profile /nonexistent/profile find", 2);
+    static const char *const wrong[] = {"watch twelve",
+                                        "watch --sideways",
+                                        "watch 12 --type upload",
+                                        "wait",
+                                        "wait 12 13",
+                                        "wait 12 --percent 0",
+                                        "wait 12 --percent 101",
+                                        "wait 12 --stage sent",
+                                        "wait --visible 12",
+                                        "wait --job 0",
+                                        "wait --job 12 --children",
+                                        "wait --visible 0000000000000001 12",
+                                        "wait --visible 0000000000000001 --job 12",
+                                        "wait --job 12 --stage soon",
+                                        "wait 12 --wait long",
+                                        "changes 12",
+                                        "changes --since yesterday",
+                                        "changes --since 1:2",
+                                        "changes --kind destroyed",
+                                        "changes --job x",
+                                        "changes --since 0000000000000001:-1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char line[128];
+        (void)snprintf(line, sizeof line, "$ctl %s", wrong[i]);
+        assert_shell(line, 2);
+        assert_says("--help tells more");
+    }
 }
 
 static void test_one_job_from_the_command_line(void **state)
@@ -173,7 +149,7 @@ static void test_batches_of_lines(void **state)
     assert_shell("$ctl create batchUpdate many --count 2500 >$dir/jobs; wc -l <$dir/jobs; sort -u "
                  "$dir/jobs | wc -l",
                  0);
-    assert_string_equal(output, "2500\n2500\n");
+    assert_string_equal(ctl_output, "2500\n2500\n");
     assert_shell("sed 's/.*/{\"jobId\":&,\"percent\":50}/' $dir/jobs | $ctl batch -", 0);
     assert_says("2500 updates: 2500 applied, 0 heartbeats, 0 ignored");
     assert_shell("sed 's/.*/{\"jobId\":&,\"percent\":49}/' $dir/jobs | $ctl batch - --size 7", 0);
@@ -183,7 +159,7 @@ static void test_batches_of_lines(void **state)
     assert_shell("echo '{\"jobId\":1}' | $ctl batch -", 2);
     assert_says("line 1: \"percent\"");
     assert_shell("$ctl find --activities --type batchUpdate --json | wc -l", 0);
-    assert_string_equal(output, "2500\n");
+    assert_string_equal(ctl_output, "2500\n");
 }
 
 static void test_changes_carry_the_names_of_the_seed(void **state)
