@@ -19,6 +19,7 @@ put 644 include client/include/*.h
 put 644 share/activityd server/*.conf.example proto/PROTOCOL.md
 put 644 share/activityd/proto/activity/v1 proto/activity/v1/*.proto
 put 644 share/doc/activityd README.md CHANGELOG.md LICENSE
+put 644 share/doc/activityd/examples client/examples/*.c
 for man in server/*.[158] server/*/*.[158] client/*/*.[1357]; do
     put 644 "share/man/man${man##*.}" "$man"
 done
