@@ -98,7 +98,8 @@ void activities_layout(struct activities *activities, struct region *region,
 static inline struct activity_hot *activities_hot(const struct activities *activities,
                                                   uint32_t slot)
 {
-    return table_at(&activities->hot, slot);
+    /* As table_at, with a size that the compiler knows: this is on the way of every update. */
+    return (struct activity_hot *)(void *)activities->hot.records + slot;
 }
 static inline struct activity_cold *activities_cold(const struct activities *activities,
                                                     uint32_t slot)
