@@ -10,22 +10,24 @@
 
 size_t polls_memory_bytes(uint32_t count, size_t bytes_max)
 {
-    return (size_t)count * (sizeof(struct poll) + sizeof(uint64_t) + ALLOCATION_BYTES) + bytes_max;
+    return (size_t)count * (sizeof(struct poll) + sizeof(struct poll *) + ALLOCATION_BYTES) +
+           bytes_max;
 }
 
 int polls_init(struct polls *polls, uint32_t count, size_t bytes_max)
 {
+    CHECK(count > 0);
     *polls = (struct polls){.count = count, .bytes_max = bytes_max};
     CHECK(pthread_mutex_init(&polls->lock, NULL) == 0);
     poll_list_init(&polls->incoming);
     polls->places = calloc(count, sizeof *polls->places);
-    polls->identities = calloc(count, sizeof *polls->identities);
-    if (polls->places == NULL || polls->identities == NULL) {
+    polls->buckets = calloc(count, sizeof(struct poll *));
+    if (polls->places == NULL || polls->buckets == NULL) {
         return -1;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        polls->places[i].next = polls->free;
-        polls->free = &polls->places[i];
+    for (uint32_t i = count; i > 0; i--) { /* the first place is used first */
+        polls->places[i - 1].next = polls->free;
+        polls->free = &polls->places[i - 1];
     }
     return 0;
 }
@@ -36,7 +38,7 @@ void polls_deinit(struct polls *polls)
         (void)pthread_mutex_destroy(&polls->lock);
     }
     free(polls->places);
-    free(polls->identities);
+    free(polls->buckets);
     *polls = (struct polls){.count = 0};
 }
 
@@ -50,42 +52,42 @@ static void unlock(struct polls *polls)
     CHECK(pthread_mutex_unlock(&polls->lock) == 0);
 }
 
-/* A place and room for the query. Under the lock. */
-static struct poll *find_place(struct polls *polls, struct bytes query)
+/* A place, when there is room for the query, too. Under the lock. */
+static struct poll *take_place(struct polls *polls, uint32_t length)
 {
     struct poll *poll = polls->free;
-    if (poll == NULL || query.length > polls->bytes_max - polls->bytes) {
+    if (poll == NULL || length > polls->bytes_max - polls->bytes) {
         return NULL;
     }
-    uint8_t *copy = malloc(query.length);
-    if (copy == NULL) {
-        return NULL;
-    }
-    memcpy(copy, query.at, query.length);
     polls->free = poll->next;
-    polls->bytes += query.length;
-    *poll = (struct poll){.query = bytes_of(copy, query.length)};
+    polls->bytes += length;
     return poll;
 }
 
 int polls_submit(struct polls *polls, const struct feed_reader_poll *from)
 {
     CHECK(from->query.length > 0);
-    int outcome = 2;
+    uint8_t *query = malloc(from->query.length);
+    if (query == NULL) {
+        return 1;
+    }
+    memcpy(query, from->query.at, from->query.length);
     lock(polls);
-    if (!polls->closed) {
-        struct poll *poll = find_place(polls, from->query);
-        outcome = poll == NULL ? 1 : 0;
-        if (poll != NULL) {
-            poll->token = from->token;
-            poll->deadline_ms = from->deadline_ms;
-            poll->wait_until_ms = from->wait_until_ms;
-            poll->gone = from->gone;
-            poll->crowded = from->crowded;
-            poll_list_add(&polls->incoming, poll);
-        }
+    struct poll *poll = polls->closed ? NULL : take_place(polls, from->query.length);
+    int outcome = poll != NULL ? 0 : polls->closed ? 2 : 1;
+    if (poll != NULL) {
+        *poll = (struct poll){.token = from->token,
+                              .deadline_ms = from->deadline_ms,
+                              .wait_until_ms = from->wait_until_ms,
+                              .gone = from->gone,
+                              .crowded = from->crowded,
+                              .query = bytes_of(query, from->query.length)};
+        poll_list_add(&polls->incoming, poll);
     }
     unlock(polls);
+    if (poll == NULL) {
+        free(query);
+    }
     return outcome;
 }
 
@@ -100,27 +102,31 @@ void polls_drain(struct polls *polls, bool close)
 struct polls_end polls_take(struct polls *polls, struct poll_list *list)
 {
     lock(polls);
-    struct poll *poll;
-    while ((poll = poll_list_take(&polls->incoming)) != NULL) {
-        poll_list_add(list, poll);
-    }
+    poll_list_join(list, &polls->incoming);
     struct polls_end end = {polls->draining, polls->closed};
     unlock(polls);
     return end;
 }
 
-void polls_give_back(struct polls *polls, struct poll *poll)
+/* ---- Subscriptions ---- */
+
+static struct poll **bucket_of(const struct polls *polls, uint64_t identity)
 {
-    polls->identities[poll - polls->places] = 0;
-    free((void *)(uintptr_t)poll->query.at);
-    lock(polls);
-    polls->bytes -= poll->query.length;
-    poll->next = polls->free;
-    polls->free = poll;
-    unlock(polls);
+    return &polls->buckets[identity % polls->count];
 }
 
-/* ---- Subscriptions ---- */
+static void forget_identity(struct polls *polls, struct poll *poll)
+{
+    if (poll->identity == 0) {
+        return;
+    }
+    struct poll **link = bucket_of(polls, poll->identity);
+    while (*link != poll) {
+        link = &(*link)->neighbour;
+    }
+    *link = poll->neighbour;
+    poll->identity = 0;
+}
 
 static uint64_t hash_bytes(uint64_t hash, struct bytes text)
 {
@@ -148,7 +154,7 @@ static bool same_subscription(const struct query *a, const struct query *b)
            bytes_equal(a->caller.user, b->caller.user);
 }
 
-/* The hash is nobody's secret, so equal ones are compared: no caller ends another's poll. */
+/* The hash is no secret, so equal ones are compared: no caller ends another's poll. */
 struct poll *polls_replace(struct polls *polls, struct poll *poll, const struct query *query,
                            struct query *scratch)
 {
@@ -156,16 +162,30 @@ struct poll *polls_replace(struct polls *polls, struct poll *poll, const struct 
         return NULL;
     }
     uint64_t identity = identity_of(query);
-    struct poll *older = NULL;
-    for (uint32_t i = 0; i < polls->count && older == NULL; i++) {
-        if (polls->identities[i] == identity) {
-            query_decode(polls->places[i].query, scratch);
-            older = same_subscription(query, scratch) ? &polls->places[i] : NULL;
+    struct poll **bucket = bucket_of(polls, identity);
+    struct poll *older = *bucket;
+    for (; older != NULL; older = older->neighbour) {
+        if (older->identity == identity) {
+            query_decode(older->query, scratch);
+            if (same_subscription(query, scratch)) {
+                forget_identity(polls, older);
+                break;
+            }
         }
     }
-    if (older != NULL) {
-        polls->identities[older - polls->places] = 0;
-    }
-    polls->identities[poll - polls->places] = identity;
+    poll->identity = identity;
+    poll->neighbour = *bucket;
+    *bucket = poll;
     return older;
+}
+
+void polls_give_back(struct polls *polls, struct poll *poll)
+{
+    forget_identity(polls, poll);
+    free((void *)(uintptr_t)poll->query.at);
+    lock(polls);
+    polls->bytes -= poll->query.length;
+    poll->next = polls->free;
+    polls->free = poll;
+    unlock(polls);
 }

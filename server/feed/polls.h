@@ -1,5 +1,6 @@
 /* The polls of feed/reader.c: a fixed number of places, filled by any thread, worked on and freed
- * by the reader's. The queries' bytes are bounded together. */
+ * by the reader's. The queries' bytes are bounded together. What is not said to be any thread's is
+ * that thread's alone. */
 #ifndef ACTIVITYD_SERVER_FEED_POLLS_H
 #define ACTIVITYD_SERVER_FEED_POLLS_H
 
@@ -7,7 +8,7 @@
 
 #include "server/feed/reader.h"
 
-/* One poll on its way. What follows `query` is the reader's thread's alone. */
+/* One poll on its way. Once it is taken it is the reader's thread's alone. */
 struct poll {
     struct poll *next; /* of the list that it is in */
     uint64_t token;
@@ -21,6 +22,8 @@ struct poll {
     uint32_t looked;   /* at so many events */
     uint32_t spot;     /* while parked */
     bool parked;
+    uint64_t identity;      /* hash of whose subscription it is, 0: of none */
+    struct poll *neighbour; /* in the bucket of that hash */
 };
 
 struct poll_list {
@@ -38,6 +41,15 @@ static inline void poll_list_add(struct poll_list *list, struct poll *poll)
     *list->end = poll;
     list->end = &poll->next;
 }
+/* Moves all of `from` to the end of `list`. */
+static inline void poll_list_join(struct poll_list *list, struct poll_list *from)
+{
+    if (from->first != NULL) {
+        *list->end = from->first;
+        list->end = from->end;
+        poll_list_init(from);
+    }
+}
 static inline struct poll *poll_list_take(struct poll_list *list)
 {
     struct poll *poll = list->first;
@@ -54,8 +66,7 @@ struct polls {
     struct poll *places;
     uint32_t count;
     size_t bytes_max;
-    /* Who is the one subscription of whom: a hash by place, 0 = none. The reader's thread. */
-    uint64_t *identities;
+    struct poll **buckets; /* of identities, as many as places */
 
     pthread_mutex_t lock; /* guards what follows */
     struct poll *free;
@@ -84,8 +95,8 @@ struct polls_end polls_take(struct polls *polls, struct poll_list *list);
 /* Frees the place. */
 void polls_give_back(struct polls *polls, struct poll *poll);
 
-/* The caller's other poll of the same subscription, if there is one: this one is it from now on.
- * `query` is decoded from poll->query, `scratch` is for the other's. */
+/* This poll is that of its subscription from now on. Returns the one that was it before, NULL when
+ * there is none. `query` is decoded from poll->query, `scratch` is for the other's. */
 struct poll *polls_replace(struct polls *polls, struct poll *poll, const struct query *query,
                            struct query *scratch);
 

@@ -226,6 +226,16 @@ static void pass_over(struct feed_publisher *publisher)
     (void)take_progress(publisher);
 }
 
+/* When the thread has to look around, at the latest. */
+static uint64_t next_look_ms(const struct feed_publisher *publisher)
+{
+    uint64_t look_ms = now_of(publisher) + LOOK_MS;
+    uint64_t beat_ms = LIMIT_FEED_HEARTBEAT_MS + (publisher->history_ms < publisher->progress_ms
+                                                      ? publisher->history_ms
+                                                      : publisher->progress_ms);
+    return publisher->subscribers == 0 || look_ms < beat_ms ? look_ms : beat_ms;
+}
+
 static bool is_due(const struct feed_publisher *publisher, uint64_t last_ms)
 {
     return now_of(publisher) - last_ms >= LIMIT_FEED_HEARTBEAT_MS;
@@ -274,7 +284,7 @@ static void *run(void *context)
             break;
         }
         feed_waiter_wait(&publisher->waiter, subscribers == 0 ? UINT64_MAX : publisher->position,
-                         now_of(publisher) + LOOK_MS);
+                         next_look_ms(publisher));
         if (subscribers != 0 && is_behind(publisher)) {
             gather();
         }

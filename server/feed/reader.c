@@ -428,15 +428,11 @@ static int64_t real_ns(void)
 static void work(struct feed_reader *reader)
 {
     int64_t until = real_ns() + WORK_NS;
-    struct poll *poll;
-    struct poll_list round = reader->queue;
-    if (round.first == NULL) {
-        return;
-    }
-    poll_list_init(&reader->queue);
+    struct poll_list round;
+    poll_list_init(&round);
+    poll_list_join(&round, &reader->queue);
     while (round.first != NULL && real_ns() < until) {
-        poll = round.first;
-        round.first = poll->next;
+        struct poll *poll = poll_list_take(&round);
         if (poll->started) {
             decode(reader, poll);
             take_turn(reader, poll);
@@ -444,13 +440,9 @@ static void work(struct feed_reader *reader)
             take_turn(reader, poll);
         }
     }
-    if (round.first != NULL) { /* before those who had a turn */
-        *round.end = reader->queue.first;
-        if (reader->queue.first == NULL) {
-            reader->queue.end = round.end;
-        }
-        reader->queue.first = round.first;
-    }
+    /* Who had no turn goes before those who had one. */
+    poll_list_join(&round, &reader->queue);
+    poll_list_join(&reader->queue, &round);
 }
 
 /* ---- The thread ---- */
