@@ -133,7 +133,7 @@ export ACTIVITY_BIN := $(abspath $(OUT))
 export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
 export LSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
 export UBSAN_OPTIONS ?= print_stacktrace=1
-export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
+export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan.supp
 LINT := LINT_FLAGS="$(filter-out -Werror,$(WARN)) $(INCLUDE)" LINT_BUF=$(B)/buf
 
 tests: $(TESTS) ## build the test programs without running them
