@@ -242,6 +242,7 @@ static int take_event(struct watch *watch, const struct activity_event *event)
         if (watch->settings->json) {
             json_event(event);
         }
+        watch->changed = true; /* that nothing is there is something to show, too */
         return look_for_missing(watch);
     case ACTIVITY_EVENT_RESET: {
         char words[128];

@@ -30,16 +30,23 @@ static int fail(const char *what, const struct activity_error *error)
     return EXIT_FAILURE;
 }
 
-/* false: there is none yet. */
+/* False: there is none yet. */
 static bool load(const char *path, struct activity_cursor *cursor)
 {
+    char line[64] = "";
+    char *colon = line;
     FILE *file = fopen(path, "r");
-    bool good = file != NULL &&
-                fscanf(file, "%" SCNx64 ":%" SCNu64, &cursor->epoch, &cursor->sequence) == 2;
     if (file != NULL) {
+        if (fgets(line, sizeof line, file) != NULL) {
+            cursor->epoch = strtoull(line, &colon, 16);
+        }
         fclose(file);
     }
-    return good;
+    if (*colon != ':') {
+        return false;
+    }
+    cursor->sequence = strtoull(colon + 1, NULL, 10);
+    return true;
 }
 
 /* Under another name first: a half-written cursor is never seen, whatever happens. A program that
@@ -141,7 +148,7 @@ static int follow(struct subscriber *subscriber)
     bool going = begin(subscriber, load(subscriber->path, &cursor) ? &cursor : NULL, &error);
     while (going && !stopped) {
         /* Takes what has come already; when that is all there is time to store, and to wait. */
-        uint32_t wait_ms = subscriber->unstored > 0 ? 0 : 500;
+        uint32_t wait_ms = subscriber->complete && subscriber->unstored > 0 ? 0 : 500;
         if (activity_subscription_next(subscriber->subscription, wait_ms, &event, &error) == 0) {
             going = take(subscriber, &event, &error);
         } else if (error.code == ACTIVITY_UNAVAILABLE || error.code == ACTIVITY_DEADLINE_EXCEEDED) {
