@@ -54,7 +54,7 @@ struct fake_server {
     atomic_bool mute_probes;
     atomic_bool stopping;
     int readable; /* descriptor of the socket's receive queue */
-    nng_msg *parked[16];
+    nng_msg *parked[64];
     size_t parked_count;
     bool again; /* for the script: the request was parked before */
 };
@@ -108,6 +108,18 @@ static inline char *fake_read(const char *path)
     to[fread(to, 1, sizeof text[0] - 1, file)] = '\0';
     fclose(file);
     return to;
+}
+
+static inline nng_tls_config *fake_tls(void)
+{
+    nng_tls_config *tls;
+    assert_int_equal(nng_tls_config_alloc(&tls, NNG_TLS_MODE_SERVER), 0);
+    assert_int_equal(nng_tls_config_auth_mode(tls, NNG_TLS_AUTH_MODE_REQUIRED), 0);
+    assert_int_equal(nng_tls_config_ca_chain(tls, fake_read(fake_file("ca.crt")), NULL), 0);
+    assert_int_equal(nng_tls_config_own_cert(tls, fake_read(fake_file("server.crt")),
+                                             fake_read(fake_file("server.key")), NULL),
+                     0);
+    return tls;
 }
 
 /* --- Answers --- */
@@ -234,13 +246,7 @@ static inline void fake_start(struct fake_server *server)
     assert_int_equal(nng_socket_set_size(server->socket, NNG_OPT_RECVMAXSZ, LIMIT_RECEIVE_BYTES),
                      0);
     nng_pipe_notify(server->socket, NNG_PIPE_EV_ADD_PRE, fake_pipe, server);
-    nng_tls_config *tls;
-    assert_int_equal(nng_tls_config_alloc(&tls, NNG_TLS_MODE_SERVER), 0);
-    assert_int_equal(nng_tls_config_auth_mode(tls, NNG_TLS_AUTH_MODE_REQUIRED), 0);
-    assert_int_equal(nng_tls_config_ca_chain(tls, fake_read(fake_file("ca.crt")), NULL), 0);
-    assert_int_equal(nng_tls_config_own_cert(tls, fake_read(fake_file("server.crt")),
-                                             fake_read(fake_file("server.key")), NULL),
-                     0);
+    nng_tls_config *tls = fake_tls();
     char url[64];
     snprintf(url, sizeof url, "tls+tcp://127.0.0.1:%d", server->port);
     assert_int_equal(nng_listener_create(&server->listener, server->socket, url), 0);

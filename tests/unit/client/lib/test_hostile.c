@@ -56,18 +56,6 @@ static const struct attack attacks[] = {
 
 enum { ATTACKS = sizeof attacks / sizeof attacks[0] };
 
-static nng_tls_config *server_tls(void)
-{
-    nng_tls_config *tls;
-    assert_int_equal(nng_tls_config_alloc(&tls, NNG_TLS_MODE_SERVER), 0);
-    assert_int_equal(nng_tls_config_auth_mode(tls, NNG_TLS_AUTH_MODE_REQUIRED), 0);
-    assert_int_equal(nng_tls_config_ca_chain(tls, fake_read(fake_file("ca.crt")), NULL), 0);
-    assert_int_equal(nng_tls_config_own_cert(tls, fake_read(fake_file("server.crt")),
-                                             fake_read(fake_file("server.key")), NULL),
-                     0);
-    return tls;
-}
-
 /* Serves one connection; false when the client did not come. */
 static bool serve(nng_stream_listener *listener, const struct attack *attack)
 {
@@ -107,7 +95,7 @@ static void length_claims(void **state)
 {
     (void)state;
     nng_stream_listener *listener;
-    nng_tls_config *tls = server_tls();
+    nng_tls_config *tls = fake_tls();
     assert_int_equal(nng_stream_listener_alloc(&listener, "tls+tcp://127.0.0.1:0"), 0);
     assert_int_equal(nng_stream_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, tls), 0);
     assert_int_equal(nng_stream_listener_listen(listener), 0);
