@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <activity_feed.h>
+
 #include "client/lib/error.h"
 #include "client/lib/result.h"
 
@@ -96,6 +98,21 @@ static void read_server(const activity_result *result)
     }
 }
 
+static void read_events(const activity_result *result)
+{
+    const struct activity_changes *changes = activity_result_changes(result);
+    for (size_t i = 0; changes != NULL && i < changes->event_count; i++) {
+        const struct activity_event *event = &changes->events[i];
+        read_text(event->tenant);
+        if (event->activity != NULL) {
+            read_activity(event->activity);
+        }
+        if (event->change != NULL) {
+            read_changes(event->change, 1);
+        }
+    }
+}
+
 static void read_result(const activity_result *result)
 {
     const struct activity_batch *batch = activity_result_batch(result);
@@ -113,6 +130,7 @@ static void read_result(const activity_result *result)
         read_returned(activity_result_returned(result));
     }
     read_server(result);
+    read_events(result);
     read_bytes(activity_result_payload(result));
 }
 
@@ -123,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     const struct result_question question = {
-        .method = (enum activity_method)(1 + data[0] % ACTIVITY_METHOD_CALL),
+        .method = (enum activity_method)(1 + data[0] % ACTIVITY_METHOD_READ_CHANGES),
         .batch_count = 4,
         .request_id = request_id,
     };
