@@ -202,6 +202,8 @@ void server_spawn(struct server *server, const struct scene *scene, const char *
     }
     if (server->port == 0) {
         server->port = free_port();
+    }
+    if (server->feed_port == 0) {
         server->feed_port = free_port();
     }
     (void)snprintf(server->url, sizeof server->url, "tls+tcp://127.0.0.1:%u", server->port);
