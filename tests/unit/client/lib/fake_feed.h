@@ -34,7 +34,7 @@ struct fake_feed {
     uint64_t oldest;
     uint64_t head;
     bool allowed;
-    uint32_t crowded_ms;             /* nobody may wait, and is asked to come back after this */
+    _Atomic uint32_t crowded_ms;     /* nobody may wait, and is asked to come back after this */
     _Atomic enum fake_action action; /* of ReadChanges, if not FAKE_REPLY */
     unsigned found;                  /* activities that are found, in pages of 2 */
     uint32_t percent;                /* of the running ones */
