@@ -17,12 +17,6 @@ static uint64_t jobs[LIVE];
 static uint64_t *latencies;
 static size_t latency_count;
 
-static uint32_t setting(const char *name, uint32_t standard)
-{
-    const char *text = getenv(name);
-    return text == NULL || atol(text) <= 0 ? standard : (uint32_t)atol(text);
-}
-
 _Noreturn static void stop(const struct activity_error *error, const char *what)
 {
     (void)fprintf(stderr, "%s: %s %s\n", what, error->reason, error->message);
@@ -117,9 +111,9 @@ static void measure(const char *name, enum work work, size_t in_flight, double p
     struct series rates = {.count = 0};
     struct series middle = {.count = 0};
     struct series slow = {.count = 0};
-    uint32_t milliseconds = setting("SECONDS_PER_WINDOW", 2) * 1000;
+    uint32_t milliseconds = bench_setting("SECONDS_PER_WINDOW", 2) * 1000;
     (void)run(work, in_flight, milliseconds / 2, UINT64_MAX); /* warm-up */
-    for (uint32_t i = 0; i < setting("WINDOWS", 5); i++) {
+    for (uint32_t i = 0; i < bench_setting("WINDOWS", 5); i++) {
         series_add(&rates, run(work, in_flight, milliseconds, UINT64_MAX) * per_answer);
         series_add(&middle, (double)latency_at(latencies, latency_count, 0.5) / 1000);
         series_add(&slow, (double)latency_at(latencies, latency_count, 0.99) / 1000);
@@ -137,7 +131,7 @@ int main(void)
     client = client_of(&server, "worker", NULL, NULL, NULL);
     (void)printf(
         "one client, one server, one machine; median [least..most] of %u windows of %u s\n",
-        setting("WINDOWS", 5), setting("SECONDS_PER_WINDOW", 2));
+        bench_setting("WINDOWS", 5), bench_setting("SECONDS_PER_WINDOW", 2));
     double creates = run(WORK_CREATE, 256, 600000, LIVE);
     (void)printf("%-44s %14.0f creates/s\n", "durable creates, 256 in flight, until 100,000",
                  creates);

@@ -5,6 +5,12 @@
 #include <string.h>
 #include <time.h>
 
+uint32_t bench_setting(const char *name, uint32_t standard)
+{
+    const char *text = getenv(name);
+    return text == NULL || atol(text) <= 0 ? standard : (uint32_t)atol(text);
+}
+
 uint64_t measure_ns(void)
 {
     struct timespec time;

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A number from the environment (SECONDS_PER_WINDOW, WINDOWS). */
+uint32_t bench_setting(const char *name, uint32_t standard);
+
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t measure_ns(void);
 

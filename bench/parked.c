@@ -21,12 +21,6 @@ static struct {
     activity_window *window;
 } crowd[PRINCIPALS];
 
-static uint32_t setting(const char *name, uint32_t standard)
-{
-    const char *text = getenv(name);
-    return text == NULL || atol(text) <= 0 ? standard : (uint32_t)atol(text);
-}
-
 _Noreturn static void stop(const struct activity_error *error, const char *what)
 {
     (void)fprintf(stderr, "%s: %s %s\n", what, error->reason, error->message);
@@ -167,8 +161,8 @@ int main(void)
                                                   "durable updates, 64 in flight",
                                                   "durable creates, 64 in flight"};
     static struct series alone[WORK_COUNT], beside[WORK_COUNT], ratio[WORK_COUNT];
-    uint32_t milliseconds = setting("SECONDS_PER_WINDOW", 2) * 1000;
-    uint32_t windows = setting("WINDOWS", 5);
+    uint32_t milliseconds = bench_setting("SECONDS_PER_WINDOW", 2) * 1000;
+    uint32_t windows = bench_setting("WINDOWS", 5);
     scene_make(&scene);
     server_start(&server, &scene, NULL);
     client = client_of(&server, "worker", NULL, NULL, NULL);
