@@ -310,6 +310,9 @@ static int watch_loop(struct watch *watch)
         case FOLLOW_LOST:
             say(watch, "the connection is lost; waiting for the server");
             break;
+        case FOLLOW_BACK:
+            watch->changed = true; /* the summary says that there is none */
+            break;
         case FOLLOW_FAILED:
             screen_clear(&watch->screen);
             (void)fflush(stdout);
