@@ -125,6 +125,7 @@ static bool read_some(struct screen *screen)
     }
     unsigned char bytes[4096];
     ssize_t got = read(screen->terminal, bytes, sizeof bytes);
+    screen->printed_ms = now_ms();
     for (ssize_t i = 0; i < got; i++) {
         take(screen, bytes[i]);
     }
@@ -142,22 +143,23 @@ unsigned screen_count(const struct screen *screen, const char *text)
 
 bool screen_watch(struct screen *screen, const char *text, uint32_t milliseconds)
 {
-    for (uint64_t end = now_ms() + milliseconds; now_ms() < end;) {
-        if (text != NULL && screen_count(screen, text) > 0) {
-            return true;
+    for (uint64_t end = now_ms() + milliseconds; screen_count(screen, text) == 0;) {
+        if (now_ms() >= end || !read_some(screen)) {
+            print_error("'%s' is not on the screen:\n", text);
+            for (unsigned row = 0; row < screen->rows; row++) {
+                print_error("|%s|\n", screen->cells[row]);
+            }
+            return false;
         }
-        if (!read_some(screen)) {
-            break;
-        }
-    }
-    if (text != NULL && screen_count(screen, text) == 0) {
-        print_error("'%s' is not on the screen:\n", text);
-        for (unsigned row = 0; row < screen->rows; row++) {
-            print_error("|%s|\n", screen->cells[row]);
-        }
-        return false;
     }
     return true;
+}
+
+void screen_settle(struct screen *screen, uint32_t milliseconds)
+{
+    screen->printed_ms = now_ms();
+    while (now_ms() < screen->printed_ms + milliseconds && read_some(screen)) {
+    }
 }
 
 void screen_type(struct screen *screen, const char *keys)

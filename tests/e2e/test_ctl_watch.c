@@ -32,20 +32,30 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* By somebody who reads, and by somebody who has the feed. */
 static void test_a_job_to_its_end(void **state)
 {
     (void)state;
-    assert_shell("$ctl create upload 'Holiday pictures' >$dir/job", 0);
-    pid_t pid = ctl_start("exec $ctl watch $(cat $dir/job)", "watched");
-    assert_true(ctl_await("grep -q 'RUNNING     0 %' $dir/watched", 10000));
-    assert_shell("$ctl update $(cat $dir/job) 40 --status '40 of 100 MB'", 0);
-    assert_true(ctl_await("grep -q 'RUNNING    40 %' $dir/watched", 10000));
-    assert_shell("$ctl update $(cat $dir/job) 100", 0);
-    assert_int_equal(ctl_end(pid, 0), 0);
-    assert_shell("cat $dir/watched", 0);
-    assert_says("Holiday pictures  (40 of 100 MB)");
-    assert_says("COMPLETED 100 %");
-    assert_silent_about("\033");
+    static const char *const profiles[] = {"worker", "root"};
+    for (size_t i = 0; i < 2; i++) {
+        char line[256];
+        assert_shell("$ctl create upload 'Holiday pictures' >$dir/job", 0);
+        (void)snprintf(line, sizeof line,
+                       "exec $bin --profile $dir/%s.profile watch $(cat $dir/job)", profiles[i]);
+        pid_t pid = ctl_start(line, "watched");
+        assert_true(ctl_await("grep -q 'RUNNING     0 %' $dir/watched", 10000));
+        assert_shell("$ctl update $(cat $dir/job) 40 --status '40 of 100 MB'; "
+                     "$ctl create upload 'none of its business'",
+                     0);
+        assert_true(ctl_await("grep -q 'RUNNING    40 %' $dir/watched", 10000));
+        assert_shell("$ctl update $(cat $dir/job) 100", 0);
+        assert_int_equal(ctl_end(pid, 0), 0);
+        assert_shell("cat $dir/watched", 0);
+        assert_says("Holiday pictures  (40 of 100 MB)");
+        assert_says("COMPLETED 100 %");
+        assert_silent_about("business");
+        assert_silent_about("\033");
+    }
 }
 
 static void test_outcomes(void **state)
@@ -131,7 +141,7 @@ static void open_screen(unsigned rows, unsigned columns, const char *jobs)
 /* Waits until nothing is drawn any more. */
 static void settle(void)
 {
-    (void)screen_watch(&screen, NULL, 1500);
+    screen_settle(&screen, 400);
     assert_string_equal(screen.unknown, "");
     assert_true(screen.wraps);
     assert_true(screen.at_rest);
