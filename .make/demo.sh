@@ -9,8 +9,9 @@ rounds=100
 work=$(mktemp -d)
 server=
 subscriber=
+watcher=
 finish() {
-    [ -z "$subscriber" ] || kill "$subscriber" 2>/dev/null || true
+    for p in $subscriber $watcher; do kill "$p" 2>/dev/null || true; done
     [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
     rm -rf "$work"
 }
@@ -81,7 +82,7 @@ disown
 file=$(large_file)
 size=$(stat -c %s "$file")
 say "An upload: $file ($((size / 1000000)) MB), its percent follows the bytes"
-ctl watch --type upload >"$work/seen" 2>&1 &
+"$bin/activityctl" --profile "$work/profile" watch --type upload >"$work/seen" 2>&1 &
 watcher=$!
 ctl pipe "$file" | gzip -1 >"$work/copy.gz"
 for _ in $(seq 100); do
@@ -89,6 +90,7 @@ for _ in $(seq 100); do
     sleep 0.05
 done
 { kill "$watcher" && wait "$watcher"; } 2>/dev/null || true
+watcher=
 gzip -dc "$work/copy.gz" | cmp - "$file" || fail "the copy differs"
 grep -q COMPLETED "$work/seen" || fail "activityctl watch did not see the end: $(cat "$work/seen")"
 echo "what \`activityctl watch\` said meanwhile:"
