@@ -211,8 +211,8 @@ struct activity_metadata {
 activity_client *activity_client_new(const struct activity_options *options,
                                      struct activity_error *error);
 
-/* Ends the client and its connections; may be NULL. All windows and finders of the client must have
- * been freed and no call may be under way. Results stay valid. */
+/* Ends the client and its connections; may be NULL. All windows, finders and subscriptions of the
+ * client must have been freed and no call may be under way. Results stay valid. */
 void activity_client_free(activity_client *client);
 
 /* Waits up to timeout_ms (duration, 0: look only) until a server is connected. Not needed before

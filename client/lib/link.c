@@ -580,11 +580,11 @@ void link_explain(struct link *link, char *text, size_t size)
     bool dialling = link->dialling;
     pthread_mutex_unlock(link->lock);
     const char *reason = "not tried yet";
-    if (waiting) {
-        reason = "connected, but the server does not answer";
-    } else if (refusals > 0) {
+    if (refusals > 0) { /* also while the next one is about to be closed */
         reason = "the server closes each connection at once: it may not admit this client's "
                  "certificate, or has too many connections; its diagnostics name the reason";
+    } else if (waiting) {
+        reason = "connected, but the server does not answer";
     } else if (dialling) {
         reason = dial_failure(link);
         reason = reason != NULL ? reason : "the connection is not made yet";

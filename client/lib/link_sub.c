@@ -19,6 +19,7 @@ enum {
     RECEIVE_BYTES = LIMIT_FEED_MESSAGE_BYTES + 16 * 1024,
     REFUSED_MAX_MS = 30000, /* between attempts at an endpoint that refuses us */
     DOUBLINGS_MAX = 16,
+    SETTLE_MS = 100, /* what a first connection may take */
 };
 
 struct link_sub {
@@ -33,6 +34,7 @@ struct link_sub {
     uint32_t reconnect_min_ms;
     uint32_t reconnect_max_ms;
     nng_msg *taken; /* the taker's */
+    uint64_t opened_ms;
 
     atomic_bool closing;
     atomic_uint posting; /* calls of nng_recv_aio() under way */
@@ -229,6 +231,7 @@ static enum link_fault open_dialer(struct link_sub *sub, const struct link_sub_c
         return LINK_FAILED;
     }
     nng_recv_aio(sub->socket, sub->receive);
+    sub->opened_ms = clock_now_ms();
     return nng_dialer_start(sub->dialer, NNG_FLAG_NONBLOCK) == 0 ? LINK_OK : LINK_FAILED;
 }
 
@@ -260,10 +263,24 @@ enum link_fault link_sub_open(const struct link_sub_config *config, struct link_
     return LINK_OK;
 }
 
+/* NNG 1.10.1 loses a connection that is closed in the middle of its TLS handshake: some 80 KB and a
+ * descriptor. Who gives up a moment after opening is made to wait for the end of it. */
+static void wait_for_handshake(struct link_sub *sub)
+{
+    struct link_sub_state state;
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        link_sub_state(sub, &state);
+    } while (state.connects == 0 && clock_now_ms() < sub->opened_ms + SETTLE_MS);
+}
+
 void link_sub_free(struct link_sub *sub)
 {
     if (sub == NULL) {
         return;
+    }
+    if (clock_now_ms() < sub->opened_ms + SETTLE_MS) {
+        wait_for_handshake(sub);
     }
     wait_for_posts(sub);
     if (sub->socket.id != 0) {

@@ -63,14 +63,13 @@ int reads_look(activity_subscription *subscription, uint64_t now_ms, struct acti
                                               : ACTIVITY_OK;
 }
 
-/* When to ask again after an answer without events. */
+/* When to ask again after an answer that has led no further. */
 static void pause_reads(struct reads *reads, const struct activity_changes *page)
 {
     uint64_t now = clock_now_ms();
-    bool moved = page->cursor.sequence != reads->after.sequence;
     if (page->retry_after_ms > 0) {
         reads->asking.not_before_ms = now + page->retry_after_ms;
-    } else if (reads->waits && !moved && now + EARLY_MS < reads->due_ms) {
+    } else if (reads->waits && now + EARLY_MS < reads->due_ms) {
         reads->asking.not_before_ms = now + EARLY_PAUSE_MS; /* the server may be about to stop */
     }
 }
@@ -79,7 +78,7 @@ void reads_take(activity_subscription *subscription, activity_result *result)
 {
     struct reads *reads = &subscription->reads;
     const struct activity_changes *page = activity_result_changes(result);
-    if (page->event_count == 0 && page->reset == ACTIVITY_RESET_NONE) {
+    if (page->reset == ACTIVITY_RESET_NONE && page->cursor.sequence <= reads->after.sequence) {
         pause_reads(reads, page);
     }
     activity_result_free(reads->page);

@@ -516,6 +516,19 @@ fake_status(const activity_subscription *subscription)
     return status;
 }
 
+/* Ends it, not in the middle of a handshake, which NNG would leak. */
+static inline void fake_unsubscribe(activity_subscription *subscription)
+{
+    for (int i = 0; i < 200 && subscription != NULL; i++) {
+        struct activity_subscription_status status = fake_status(subscription);
+        if (!status.all || status.connects > 0) {
+            break;
+        }
+        fake_sleep_ms(1);
+    }
+    activity_subscription_free(subscription);
+}
+
 /* The next event; fails without one. */
 static inline void fake_next(activity_subscription *subscription, struct activity_event *event)
 {

@@ -90,7 +90,7 @@ static void mutated_messages(void **state)
     fake_grow(feed, 210);
     fake_publish(feed, 201, 210);
     fake_expect(subscription, 201, 210);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -115,7 +115,7 @@ static void too_large(void **state)
     fake_publish(feed, 1, 5);
     fake_expect(subscription, 1, 5);
     assert_int_equal(fake_status(subscription).bad, 0);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -174,7 +174,7 @@ static void no_endpoint_at_all(void **state)
         fake_grow(feed, feed->head + 3);
         fake_expect(subscription, feed->head - 2, feed->head);
         assert_false(fake_status(subscription).pushed);
-        activity_subscription_free(subscription);
+        fake_unsubscribe(subscription);
         activity_client_free(client);
         nng_stream_close(stream);
         nng_stream_free(stream);

@@ -40,7 +40,7 @@ static void pushed_in_order(void **state)
     activity_subscription_cursor(subscription, &cursor);
     assert_int_equal(cursor.epoch, FAKE_EPOCH);
     assert_int_equal(cursor.sequence, 1000);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -67,7 +67,7 @@ static void gap_is_filled(void **state)
     tell(feed, 41, 50);
     fake_expect(subscription, 41, 50);
     assert_int_equal(fake_status(subscription).fills, 2);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -84,7 +84,7 @@ static void large_gap_is_filled(void **state)
     fake_expect(subscription, 1, 3510);
     assert_int_equal(fake_status(subscription).gaps, 1);
     assert_int_equal(fake_status(subscription).fills, 4);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -108,7 +108,7 @@ static void twice_and_out_of_order(void **state)
     fake_expect(subscription, 21, 42);
     fake_expect_nothing(subscription, 50);
     assert_int_equal(fake_status(subscription).events, 42);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -139,7 +139,7 @@ static void three_gaps_in_a_row(void **state)
     tell(feed, 31, 40);
     fake_expect(subscription, 31, 40);
     assert_true(fake_status(subscription).pushed);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -158,7 +158,7 @@ static void from_a_cursor(void **state)
     fake_settle(feed, subscription);
     tell(feed, 51, 60);
     fake_expect(subscription, 51, 60);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -173,7 +173,7 @@ static void from_now_on(void **state)
     /* From the moment of opening, whenever it is asked for the first time. */
     fake_grow(feed, 60);
     fake_expect(subscription, 51, 60);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -207,12 +207,12 @@ static void expired(void **state)
     tell(feed, 51, 60);
     fake_expect(subscription, 51, 60);
     assert_int_equal(fake_status(subscription).resets, 1);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     /* The same from a cursor that is too old. */
     const struct activity_subscription_options options = from_cursor(20);
     subscription = fake_subscribe(client, &options);
     expect_reset(subscription, ACTIVITY_RESET_EXPIRED, FAKE_EPOCH, 60);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -237,7 +237,7 @@ static void another_epoch(void **state)
     tell(feed, 4, 9);
     fake_expect(subscription, 4, 9);
     assert_int_equal(fake_status(subscription).resets, 1);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -262,7 +262,7 @@ static void ahead_of_the_head(void **state)
     assert_int_equal(event.kind, ACTIVITY_EVENT_RESET);
     assert_int_equal(event.reset, ACTIVITY_RESET_AHEAD);
     assert_int_equal(event.cursor.sequence, 5);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -282,7 +282,7 @@ static void announced_and_not_there(void **state)
     assert_int_equal(fake_status(subscription).bad, 1);
     tell(feed, 6, 9);
     fake_expect(subscription, 6, 9);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -314,7 +314,7 @@ static void silence_is_noticed(void **state)
     fake_settle(feed, subscription);
     tell(feed, 7, 9);
     fake_expect(subscription, 7, 9);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -343,7 +343,7 @@ static void lost_connection(void **state)
     fake_settle(feed, subscription);
     assert_in_range(fake_status(subscription).connects, 6, 12);
     assert_int_equal(fake_status(subscription).events, 150);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -372,7 +372,7 @@ static void restart_of_the_server(void **state)
     tell(feed, 21, 30);
     fake_expect(subscription, 21, 30);
     assert_int_equal(fake_status(subscription).resets, 0);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -400,7 +400,7 @@ static void refused_at_the_endpoint(void **state)
     assert_false(fake_status(subscription).refused);
     tell(feed, feed->head + 1, feed->head + 1);
     fake_expect(subscription, feed->head, feed->head);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -418,7 +418,7 @@ static void endpoint_moves(void **state)
     fake_settle(feed, subscription);
     assert_in_range(fake_count(feed, &feed->infos), 2, 3);
     assert_int_equal(fake_status(subscription).connects, 1);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -451,7 +451,7 @@ static void slow_application(void **state)
     fake_settle(feed, subscription);
     tell(feed, EVENTS + 1, EVENTS + 5);
     fake_expect(subscription, EVENTS + 1, EVENTS + 5);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -484,7 +484,55 @@ static void looking_never_blocks(void **state)
     }
     assert_in_range(slowest, 0, 200);
     fake_expect(subscription, next, feed->head);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
+    activity_client_free(client);
+    fake_feed_free(feed);
+}
+
+/* --- Threads --- */
+
+struct follower {
+    activity_client *client;
+    activity_subscription *subscription;
+    uint64_t last;
+    pthread_t thread;
+};
+
+static void *follow(void *arg)
+{
+    struct follower *follower = arg;
+    fake_expect(follower->subscription, 1, follower->last);
+    return NULL;
+}
+
+/* Several subscriptions of one client, each with its thread, beside calls. */
+static void many_subscriptions(void **state)
+{
+    (void)state;
+    enum { FOLLOWERS = 6, EVENTS = 2000 };
+    struct fake_feed *feed = fake_feed_new();
+    activity_client *client = fake_client(&feed->server);
+    struct follower followers[FOLLOWERS];
+    for (int i = 0; i < FOLLOWERS; i++) {
+        struct activity_subscription_options options = ACTIVITY_SUBSCRIPTION_OPTIONS_INIT;
+        options.scope = i % 2 == 0 ? ACTIVITY_SCOPE_ALL : ACTIVITY_SCOPE_CALLER;
+        followers[i] = (struct follower){client, fake_subscribe(client, &options), EVENTS, 0};
+        assert_int_equal(pthread_create(&followers[i].thread, NULL, follow, &followers[i]), 0);
+    }
+    for (uint64_t last = 10; last <= EVENTS; last += 10) {
+        fake_grow(feed, last);
+        if (last % 100 != 0) {
+            fake_publish(feed, last - 9, last);
+        }
+        activity_result *result;
+        assert_int_equal(activity_get_server_info(client, NULL, &result, NULL), ACTIVITY_OK);
+        activity_result_free(result);
+    }
+    for (int i = 0; i < FOLLOWERS; i++) {
+        pthread_join(followers[i].thread, NULL);
+        assert_int_equal(fake_status(followers[i].subscription).events, EVENTS);
+        fake_unsubscribe(followers[i].subscription);
+    }
     activity_client_free(client);
     fake_feed_free(feed);
 }
@@ -510,6 +558,7 @@ int main(void)
         cmocka_unit_test(endpoint_moves),
         cmocka_unit_test(slow_application),
         cmocka_unit_test(looking_never_blocks),
+        cmocka_unit_test(many_subscriptions),
     };
     return cmocka_run_group_tests(tests, fake_certificates, fake_certificates_remove);
 }

@@ -23,7 +23,7 @@ static struct scene scene_open(uint64_t head)
 
 static void scene_close(struct scene *scene, activity_subscription *subscription)
 {
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     activity_client_free(scene->client);
     fake_feed_free(scene->feed);
 }
@@ -184,11 +184,11 @@ static void scope_is_chosen(void **state)
     struct activity_subscription_options options = by(ACTIVITY_SCOPE_WIDEST);
     activity_subscription *subscription = fake_subscribe(scene.client, &options);
     assert_true(fake_status(subscription).all);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     options.call = &call; /* a user sees its own */
     subscription = fake_subscribe(scene.client, &options);
     assert_false(fake_status(subscription).all);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     struct activity_error error;
     options.scope = ACTIVITY_SCOPE_ALL;
     assert_null(activity_subscription_open(scene.client, &options, &error));
@@ -203,7 +203,7 @@ static void scope_is_chosen(void **state)
     assert_true(fake_status(subscription).all);
     fake_grow(scene.feed, 9);
     fake_expect(subscription, 6, 9);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
 
     /* Nobody is allowed any more: with and without an endpoint. */
     pthread_mutex_lock(&scene.feed->lock);
@@ -213,7 +213,7 @@ static void scope_is_chosen(void **state)
         options.scope = ACTIVITY_SCOPE_WIDEST;
         subscription = fake_subscribe(scene.client, &options);
         assert_false(fake_status(subscription).all);
-        activity_subscription_free(subscription);
+        fake_unsubscribe(subscription);
         options.scope = ACTIVITY_SCOPE_ALL;
         assert_null(activity_subscription_open(scene.client, &options, &error));
         assert_int_equal(error.code, ACTIVITY_PERMISSION_DENIED);
@@ -264,7 +264,7 @@ static void snapshot_and_on(void **state)
         struct activity_event event;
         fake_next(subscription, &event);
         assert_int_equal(event.activity->job_id, 1);
-        activity_subscription_free(subscription); /* in the middle */
+        fake_unsubscribe(subscription); /* in the middle */
         subscription = fake_subscribe(scene.client, &options);
         expect_snapshot(subscription, 5, true, 100);
         assert_true(scene.feed->observe);
@@ -340,7 +340,7 @@ static void filters(void **state)
                 assert_is_event(&event, expected[i][n]);
             }
             fake_expect_nothing(subscription, 50);
-            activity_subscription_free(subscription);
+            fake_unsubscribe(subscription);
             fake_grow(scene.feed, 0);
         }
         scene_close(&scene, NULL);
@@ -464,7 +464,7 @@ static void progress_by_messages(void **state)
     feed->epoch = FAKE_EPOCH;
     fake_expect_nothing(subscription, 100);
     assert_int_equal(fake_status(subscription).bad, 0);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
 
     /* Of one job only, and of one tenant only. */
     options.filter.job_ids = &jobs[1];
@@ -474,7 +474,7 @@ static void progress_by_messages(void **state)
     fake_progress(scene.feed, 1, FAKE_TIME_MS, jobs, 3, 20);
     expect_progress(subscription, 3, 20, NULL);
     fake_expect_nothing(subscription, 50);
-    activity_subscription_free(subscription);
+    fake_unsubscribe(subscription);
     const char *const tenants[] = {"other"};
     options.filter.job_id_count = 0;
     options.tenants = tenants;
