@@ -164,11 +164,10 @@ struct poll *polls_replace(struct polls *polls, struct poll *poll, const struct 
     uint64_t identity = identity_of(query);
     struct poll **bucket = bucket_of(polls, identity);
     struct poll *older = *bucket;
-    for (; older != NULL; older = older->neighbour) {
+    for (; older != NULL; older = older->neighbour) { /* the newest comes first */
         if (older->identity == identity) {
             query_decode(older->query, scratch);
             if (same_subscription(query, scratch)) {
-                forget_identity(polls, older);
                 break;
             }
         }

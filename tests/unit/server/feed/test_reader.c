@@ -243,6 +243,7 @@ static void waiting_is_over_in_time(void **state)
     uint64_t began = real_ms();
     uint64_t token = ask(&readers, asked_from_now(60));
     uint64_t longer = ask(&readers, asked_from_now(120));
+    await_parked(&readers, 2); /* before the event, which is passed over while they wait */
     tell((struct told){.tenant = "other", .document = "1"});
     assert_empty(&readers, token, 2);
     assert_in_range(readers.answers[token].at_ms - began, 59, 3000);
@@ -345,6 +346,26 @@ static void a_newer_poll_replaces_the_older(void **state)
     assert_false(is_answered(&readers, fourth));
 }
 
+/* The older one is not parked yet, but still on its way through the history. */
+static void a_newer_poll_replaces_one_on_its_way(void **state)
+{
+    (void)state;
+    history_fill(&readers.history, 60000);
+    struct asked asked = asked_after(0);
+    asked.user = "anna";
+    asked.wait_ms = 50000;
+    asked.read.subscription = 77;
+    uint64_t tokens[20];
+    for (size_t i = 0; i < 20; i++) {
+        tokens[i] = ask(&readers, asked);
+    }
+    for (size_t i = 0; i < 19; i++) {
+        assert_empty(&readers, tokens[i], 60000); /* none of them waits */
+    }
+    await_parked(&readers, 1);
+    assert_false(is_answered(&readers, tokens[19]));
+}
+
 static void drain_lets_all_go(void **state)
 {
     (void)state;
@@ -372,6 +393,27 @@ static void nobody_comes_after_the_end(void **state)
     feed_reader_drain(readers.reader); /* does no harm */
     feed_reader_free(readers.reader);
     free(readers.answers[token].bytes);
+    history_close(&readers.history);
+    readers_open(&readers, FEED_RING_BYTES_MIN, 0, 4); /* for close_readers */
+}
+
+static void the_end_leaves_nobody_behind(void **state)
+{
+    (void)state;
+    history_fill(&readers.history, 60000);
+    struct asked asked = asked_after(0);
+    asked.user = "anna";
+    asked.wait_ms = 50000;
+    for (size_t i = 0; i < 100; i++) {
+        (void)ask(&readers, asked);
+    }
+    feed_reader_stop(readers.reader); /* they need several turns each */
+    for (uint64_t token = 1; token <= readers.next_token; token++) {
+        assert_true(is_answered(&readers, token));
+        assert_empty(&readers, token, 60000);
+        free(readers.answers[token].bytes);
+    }
+    feed_reader_free(readers.reader);
     history_close(&readers.history);
     readers_open(&readers, FEED_RING_BYTES_MIN, 0, 4); /* for close_readers */
 }
@@ -626,8 +668,10 @@ int main(void)
         READER_TEST(expired_before_its_turn),
         READER_TEST(who_is_gone_is_let_go),
         READER_TEST(a_newer_poll_replaces_the_older),
+        LARGE_TEST(a_newer_poll_replaces_one_on_its_way),
         READER_TEST(drain_lets_all_go),
         READER_TEST(nobody_comes_after_the_end),
+        LARGE_TEST(the_end_leaves_nobody_behind),
         READER_TEST(places_are_bounded),
         READER_TEST(bytes_are_bounded),
         READER_TEST(everybody_gets_theirs),
