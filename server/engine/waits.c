@@ -60,6 +60,7 @@ static void keep(struct waits *waits, const struct inbox_item *item, const struc
                                                       .wait = *wait,
                                                       .place = number};
     waits->over_ms = item->wait_until_ms < waits->over_ms ? item->wait_until_ms : waits->over_ms;
+    waits->changed = waits->changed || answer_wait_goes_on(wait);
     atomic_store(&waits->waiting, waits->count);
 }
 
@@ -161,18 +162,20 @@ bool waits_step(struct waits *waits, const struct core *core, uint64_t now_ms, b
                           .ask = waits->asked_ms + WAITS_GONE_MS <= now_ms,
                           .closing = closing};
     uint64_t over_ms = WAKE_NEVER;
+    bool goes_on = false;
     for (uint32_t i = 0; i < waits->count;) {
         struct wait_slot *slot = &waits->slots[i];
         if (is_over(waits, slot, &round)) {
             leave(waits, i);
         } else {
             over_ms = slot->until_ms < over_ms ? slot->until_ms : over_ms;
+            goes_on = goes_on || answer_wait_goes_on(&slot->wait);
             i++;
         }
     }
     waits->over_ms = over_ms;
     if (round.look) {
-        waits->changed = false;
+        waits->changed = goes_on;
         waits->looked_ms = now_ms;
     }
     if (round.ask) {

@@ -40,7 +40,7 @@ struct waits {
     struct wait_place *places;
     uint32_t *free_places; /* max - count of them */
     void *memory;
-    bool changed;             /* entries were applied since all were looked at */
+    bool changed;             /* entries were applied since all were looked at, or a look goes on */
     uint64_t looked_ms;       /* when they were, CLOCK_BOOTTIME */
     uint64_t asked_ms;        /* when it was last asked whether they are still there */
     uint64_t over_ms;         /* when the first of them is over */

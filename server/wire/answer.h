@@ -69,10 +69,13 @@ struct answer_wait {
         struct core_wait_visible visible;
     };
 };
-/* From the query, zero places to stand at; the caller is decoded again at each look. */
+/* From the query, with zero places to stand at. The query may go; a look needs its caller. */
 void answer_wait_init(const struct query *query, struct answer_wait *wait);
 size_t answer_wait_look(const struct core *core, const struct command_caller *caller,
                         uint64_t epoch, struct answer_wait *wait, uint8_t *to);
+/* Whether the last look returned 0 only because there was too much to look at in one go: the next
+ * one may find that it has happened although nothing has changed meanwhile. */
+bool answer_wait_goes_on(const struct answer_wait *wait);
 /* That it has not happened, and how things stood at the last look. retry_after_ms: 0, or when to
  * come back although the status is OK. */
 size_t answer_wait_over(uint64_t epoch, const struct answer_wait *wait, uint32_t retry_after_ms,

@@ -87,6 +87,12 @@ size_t answer_wait_look(const struct core *core, const struct command_caller *ca
     }
 }
 
+bool answer_wait_goes_on(const struct answer_wait *wait)
+{
+    return (wait->method == METHOD_WAIT_ACTIVITY ? wait->activity.pending
+                                                 : wait->visible.pending) == 0;
+}
+
 size_t answer_wait_over(uint64_t epoch, const struct answer_wait *wait, uint32_t retry_after_ms,
                         uint8_t *to)
 {

@@ -239,6 +239,32 @@ static void children_are_waited_for(void **state)
     assert_reached(all, STATE(COMPLETED), 100);
 }
 
+/* More children than one look goes through: the rest is looked at although nothing happens any
+ * more, be it that they had come so far before. */
+static void many_children_are_looked_at_to_the_end(void **state)
+{
+    (void)state;
+    enum { CHILDREN = 2 * LIMIT_FIND_TOUCHED + 100 };
+    struct waiting waiting = {.percent = 50, .children = true, .wait_ms = 900};
+    scene.options.limits.activities_max = CHILDREN + 100;
+    scene_crash(&scene, 10);
+    scene_run(&scene);
+    waiting.job_id = create();
+    uint64_t first = create_child(waiting.job_id);
+    for (uint32_t i = 1; i < CHILDREN; i++) {
+        update(create_child(waiting.job_id), 50);
+    }
+    update(waiting.job_id, 50);
+    uint64_t before = wait_for(waiting);
+    update(first, 50);
+    scene_pass(&scene, 3 * WAITS_LOOK_MS);
+    assert_reached(before, STATE(RUNNING), 50);
+    uint64_t after = wait_for(waiting);
+    scene_pass(&scene, 3 * WAITS_LOOK_MS);
+    assert_reached(after, STATE(RUNNING), 50);
+    assert_int_equal(scene.engine->waits.count, 0);
+}
+
 static uint64_t record(void)
 {
     Activity__V1__RecordModelChangesRequest request =
@@ -604,6 +630,7 @@ int main(void)
         SCENE_TEST(kill_is_told),
         SCENE_TEST(destruction_is_told),
         SCENE_TEST(children_are_waited_for),
+        SCENE_TEST(many_children_are_looked_at_to_the_end),
         SCENE_TEST(changes_are_told_when_the_index_has_them),
         SCENE_TEST(without_time_the_answer_comes_at_once),
         SCENE_TEST(wait_is_over_to_the_millisecond),
