@@ -216,19 +216,6 @@ static struct bytes find_activities(const struct answering *on, uint8_t *to)
     return frame_around(on->facts->epoch, to, end);
 }
 
-/* Without waiting: one look. */
-static struct bytes wait_now(const struct answering *on, uint8_t *to)
-{
-    struct answer_wait wait;
-    uint64_t epoch = on->facts->epoch;
-    answer_wait_init(on->query, &wait);
-    size_t length = answer_wait_look(on->core, &on->query->caller, epoch, &wait, to);
-    if (length == 0) {
-        length = answer_wait_over(epoch, &wait, 0, to);
-    }
-    return bytes_of(to, length);
-}
-
 void query_answer(const struct core *core, struct bytes encoded, const struct answer_facts *facts,
                   uint8_t *to, struct answer *answer)
 {
@@ -257,10 +244,6 @@ void query_answer(const struct core *core, struct bytes encoded, const struct an
         break;
     case METHOD_LIST_PRESENT_USERS:
         answer->frame = list_present_users(&on, to);
-        break;
-    case METHOD_WAIT_ACTIVITY:
-    case METHOD_WAIT_VISIBLE:
-        answer->frame = wait_now(&on, to);
         break;
     default:
         answer->frame = refusal_frame(facts->epoch, REASON_INTERNAL_ERROR, to);

@@ -52,8 +52,8 @@ struct answer {
     struct bytes user;
 };
 
-/* Answers anything but GetStateHash, which is computed beside the engine. `to` has room for
- * LIMIT_REPLY_BYTES. */
+/* Answers anything but GetStateHash, which is computed beside the engine, and the long polls below.
+ * `to` has room for LIMIT_REPLY_BYTES. */
 void query_answer(const struct core *core, struct bytes query, const struct answer_facts *facts,
                   uint8_t *to, struct answer *answer);
 
