@@ -285,6 +285,7 @@ static void restart_is_waited_out(void **state)
     struct activity_options options = fake_options(&servers, (int[]){server.port, 0});
     options.connect_timeout_ms = 200;
     options.timeout_ms = 1500;
+    options.reconnect_max_ms = 200;
     activity_client *client = activity_client_new(&options, NULL);
     assert_int_equal(activity_client_connect(client, 5000, NULL), ACTIVITY_OK);
     fake_stop(&server);
