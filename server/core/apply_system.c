@@ -52,6 +52,9 @@ void apply_limits(struct core *core, const struct command *command)
     }
     bool sooner = limits.kill_after_ms < core->limits.kill_after_ms ||
                   limits.resume_grace_ms < core->limits.resume_grace_ms;
+    if (core->limits.index_mode != 0 && limits.index_mode == 0) {
+        index_leave(core);
+    }
     core->limits = limits;
     if (core->limits_given == 0) {
         core->peak = limits;

@@ -60,7 +60,7 @@ static uint32_t make(struct changes *changes, struct names *names, uint64_t hash
     document->tenant = identity->tenant;
     document->model = identity->model;
     document->id_first = pool_put(&changes->ids, identity->id);
-    document->id_length = identity->id.length;
+    document->id_length = (uint16_t)identity->id.length;
     hash_insert(&changes->index, hash, at);
     names_hold(names, identity->tenant);
     names_hold(names, identity->model);

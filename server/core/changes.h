@@ -55,12 +55,16 @@ struct change_document {
     uint32_t tenant; /* names, held */
     uint32_t model;
     uint32_t id_first; /* block */
-    uint32_t id_length;
+    uint16_t id_length;
+    uint16_t parked; /* 1: what would be in flight was refused, and waits for an admin */
     uint32_t pins;
-    uint32_t in_flight;  /* so many changes, from the oldest on, are on their way to the index */
-    uint64_t since_ms;   /* service time since which it waits for the index */
+    uint32_t in_flight; /* so many changes, from the oldest on, are on their way to the index */
+    union {
+        uint64_t since_ms; /* service time since which it waits for the index */
+        uint64_t park_id;  /* when it is parked: of its record in parked.h */
+    };
     struct list waiting; /* changes for the index, those in flight included: pending.h */
-    uint32_t zero;
+    uint32_t urgent;     /* so many of them */
     struct list_links queue;
     struct list_links idle;
     struct list_links idle_of_tenant;

@@ -52,7 +52,7 @@ static const char *verify_documents(struct changes *changes, struct names *names
     for (uint32_t at = table_next(&changes->documents, 0); at != 0;
          at = table_next(&changes->documents, at)) {
         const struct change_document *document = changes_document(changes, at);
-        if (document->zero != 0 || !names_is(names, document->tenant, NAME_TENANT, 0) ||
+        if (!names_is(names, document->tenant, NAME_TENANT, 0) ||
             !change_model_name_sound(names, document->model) || document->id_length == 0 ||
             document->id_length > LIMIT_DOCUMENT_ID_LENGTH ||
             !pool_claim(&changes->ids, document->id_first, document->id_length)) {

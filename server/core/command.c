@@ -7,6 +7,7 @@
 #define COMMAND_HEAD_BYTES 5u
 
 enum update_flags { UPDATE_PERCENT = 1, UPDATE_STATUS = 2, UPDATE_FAILURE = 4 };
+enum change_flags { CHANGE_DELETED = 1, CHANGE_FRAGMENT = 2, CHANGE_URGENT = 4 };
 
 /* ---- Parts ---- */
 
@@ -70,20 +71,6 @@ static void get_caller(struct reader *from, struct command_caller *caller)
     for (uint32_t i = 0; i < caller->group_count; i++) {
         caller->groups[i] = get_text(from, 1, LIMIT_GROUP_LENGTH);
     }
-}
-
-static void put_flag(struct writer *to, bool flag)
-{
-    writer_u8(to, flag ? 1 : 0);
-}
-
-static bool get_flag(struct reader *from)
-{
-    uint8_t flag = reader_u8(from);
-    if (flag > 1) {
-        from->failed = true;
-    }
-    return flag == 1;
 }
 
 static void get_request_id(struct reader *from, uint8_t to[LIMIT_REQUEST_ID_LENGTH])
@@ -377,16 +364,102 @@ static void get_record(struct reader *from, struct command *command)
     }
 }
 
+static void put_take(const struct command *command, struct writer *to)
+{
+    writer_u32(to, command->take.documents_max);
+    writer_u64(to, command->take.bytes_max);
+}
+
+static void get_take(struct reader *from, struct command *command)
+{
+    struct command_take *take = &command->take;
+    take->documents_max = reader_u32(from);
+    take->bytes_max = reader_u64(from);
+    if (take->documents_max == 0 || take->documents_max > COMMAND_TAKE_DOCUMENTS_MAX ||
+        take->bytes_max == 0 || take->bytes_max > COMMAND_TAKE_BYTES_MAX) {
+        from->failed = true;
+    }
+}
+
+static void put_result(const struct command *command, struct writer *to)
+{
+    const struct command_result *result = &command->result;
+    writer_u64(to, result->batch);
+    writer_u64(to, result->version_seen);
+    writer_u32(to, result->count);
+    writer_bytes(to, result->outcomes);
+    writer_bytes(to, result->reasons);
+}
+
+static void get_result(struct reader *from, struct command *command)
+{
+    struct command_result *result = &command->result;
+    result->batch = reader_u64(from);
+    result->version_seen = reader_u64(from);
+    result->count = reader_u32(from);
+    if (result->batch == 0 || result->count == 0 || result->count > COMMAND_TAKE_DOCUMENTS_MAX) {
+        from->failed = true;
+        return;
+    }
+    result->outcomes = reader_bytes(from, result->count);
+    result->reasons = rest_of(from);
+    struct bytes code;
+    struct bytes message;
+    for (uint32_t i = 0; i < result->outcomes.length && !from->failed; i++) {
+        uint8_t outcome = result->outcomes.at[i];
+        from->failed = outcome < INDEX_ACKED || outcome > INDEX_PARKED ||
+                       (outcome == INDEX_PARKED && !command_reason_next(from, &code, &message));
+    }
+}
+
+static void put_index_start(const struct command *command, struct writer *to)
+{
+    (void)command; /* says all by its kind */
+    (void)to;
+}
+
+static void get_index_start(struct reader *from, struct command *command)
+{
+    (void)from;
+    (void)command;
+}
+
+static void put_parked(const struct command *command, struct writer *to)
+{
+    put_caller(&command->parked.caller, to);
+    writer_u64(to, command->parked.park_id);
+    writer_u8(to, command->parked.action);
+}
+
+static void get_parked(struct reader *from, struct command *command)
+{
+    struct command_parked *parked = &command->parked;
+    get_caller(from, &parked->caller);
+    parked->park_id = reader_u64(from);
+    parked->action = reader_u8(from);
+    if (parked->action < PARKED_RETRY || parked->action > PARKED_DISCARD) {
+        from->failed = true;
+    }
+}
+
 struct codec {
     void (*put)(const struct command *command, struct writer *to);
     void (*get)(struct reader *from, struct command *command);
 };
 static const struct codec codecs[COMMAND_KIND_END] = {
-    [COMMAND_EPOCH] = {put_epoch, get_epoch},       [COMMAND_LIMITS] = {put_limits, get_limits},
-    [COMMAND_UPGRADE] = {put_upgrade, get_upgrade}, [COMMAND_TICK] = {put_tick, get_tick},
-    [COMMAND_CREATE] = {put_create, get_create},    [COMMAND_UPDATE] = {put_update, get_update},
-    [COMMAND_BATCH] = {put_batch, get_batch},       [COMMAND_DESTROY] = {put_destroy, get_destroy},
+    [COMMAND_EPOCH] = {put_epoch, get_epoch},
+    [COMMAND_LIMITS] = {put_limits, get_limits},
+    [COMMAND_UPGRADE] = {put_upgrade, get_upgrade},
+    [COMMAND_TICK] = {put_tick, get_tick},
+    [COMMAND_CREATE] = {put_create, get_create},
+    [COMMAND_UPDATE] = {put_update, get_update},
+    [COMMAND_BATCH] = {put_batch, get_batch},
+    [COMMAND_DESTROY] = {put_destroy, get_destroy},
     [COMMAND_RECORD] = {put_record, get_record},
+    [COMMAND_TAKE] = {put_take, get_take},
+    [COMMAND_RESULT] = {put_result, get_result},
+    [COMMAND_PARKED] = {put_parked, get_parked},
+    [COMMAND_INDEX_START] = {put_index_start, get_index_start},
 };
 
 /* ---- The whole ---- */
@@ -441,7 +514,9 @@ void command_change_put(struct writer *to, const struct command_change *change)
     writer_text(to, change->document_id);
     writer_text(to, change->affected_model);
     put_groups(&change->groups, to);
-    put_flag(to, change->deleted);
+    writer_u8(to, (uint8_t)((change->deleted ? CHANGE_DELETED : 0) |
+                            (change->fragment ? CHANGE_FRAGMENT : 0) |
+                            (change->urgent ? CHANGE_URGENT : 0)));
     writer_u32(to, change->json.length);
     writer_bytes(to, change->json);
 }
@@ -455,11 +530,31 @@ bool command_change_next(struct reader *from, struct command_change *change)
     change->document_id = get_text(from, 1, LIMIT_DOCUMENT_ID_LENGTH);
     change->affected_model = get_text(from, 1, LIMIT_MODEL_LENGTH);
     get_groups(from, &change->groups);
-    change->deleted = get_flag(from);
+    uint8_t flags = reader_u8(from);
+    change->deleted = (flags & CHANGE_DELETED) != 0;
+    change->fragment = (flags & CHANGE_FRAGMENT) != 0;
+    change->urgent = (flags & CHANGE_URGENT) != 0;
     change->json = reader_bytes(from, reader_u32(from));
-    if (change->json.length > LIMIT_JSON_BYTES) {
+    if (change->json.length > LIMIT_JSON_BYTES ||
+        flags > (CHANGE_DELETED | CHANGE_FRAGMENT | CHANGE_URGENT)) {
         from->failed = true;
     }
+    return !from->failed;
+}
+
+void command_reason_put(struct writer *to, struct bytes code, struct bytes message)
+{
+    writer_text(to, code);
+    writer_text(to, message);
+}
+
+bool command_reason_next(struct reader *from, struct bytes *code, struct bytes *message)
+{
+    if (from->failed || from->at == from->end) {
+        return false;
+    }
+    *code = get_text(from, 0, COMMAND_REASON_CODE_LENGTH);
+    *message = get_text(from, 0, COMMAND_REASON_MESSAGE_LENGTH);
     return !from->failed;
 }
 
@@ -499,6 +594,42 @@ static size_t record_effects_max(struct bytes body)
     return REPLY_SMALL_BYTES + (size_t)count * (EFFECT_HEAD_BYTES + EVENT_CHANGED_BYTES_MAX);
 }
 
+/* Names and JSON of what is taken. */
+static size_t take_effects_max(struct bytes body)
+{
+    struct command command;
+    struct reader from = reader_of(body);
+    get_take(&from, &command);
+    return from.failed
+               ? REPLY_SMALL_BYTES
+               : REPLY_SMALL_BYTES + (size_t)command.take.documents_max * TAKE_DOCUMENT_BYTES_MAX +
+                     (size_t)BATCH_CHANGES_MAX * TAKE_CHANGE_HEAD_BYTES + command.take.bytes_max +
+                     LIMIT_JSON_BYTES;
+}
+_Static_assert(REPLY_SMALL_BYTES + (uint64_t)COMMAND_TAKE_DOCUMENTS_MAX * TAKE_DOCUMENT_BYTES_MAX +
+                       (uint64_t)BATCH_CHANGES_MAX * TAKE_CHANGE_HEAD_BYTES +
+                       COMMAND_TAKE_BYTES_MAX + LIMIT_JSON_BYTES <=
+                   128u * 1024 * 1024,
+               "the largest batch fits an entry's effects");
+_Static_assert((uint64_t)BATCH_CHANGES_MAX *(EFFECT_HEAD_BYTES + EVENT_CHANGED_BYTES_MAX) <=
+                   100u * 1024 * 1024,
+               "so do the events about it");
+
+/* An event for each affected model of each document. */
+static size_t result_effects_max(struct bytes body)
+{
+    struct reader from = reader_of(body);
+    (void)reader_u64(&from);
+    (void)reader_u64(&from);
+    uint32_t count = reader_u32(&from);
+    if (from.failed || count > COMMAND_TAKE_DOCUMENTS_MAX) {
+        return REPLY_SMALL_BYTES;
+    }
+    size_t events = (size_t)count * LIMIT_AFFECTED_MODELS;
+    events = events < BATCH_CHANGES_MAX ? events : BATCH_CHANGES_MAX;
+    return REPLY_SMALL_BYTES + events * (EFFECT_HEAD_BYTES + EVENT_CHANGED_BYTES_MAX);
+}
+
 size_t command_effects_max(struct bytes encoded)
 {
     struct reader from = reader_of(encoded);
@@ -514,6 +645,10 @@ size_t command_effects_max(struct bytes encoded)
         return batch_effects_max(body);
     case COMMAND_RECORD:
         return record_effects_max(body);
+    case COMMAND_TAKE:
+        return take_effects_max(body);
+    case COMMAND_RESULT:
+        return result_effects_max(body);
     default:
         return REPLY_SMALL_BYTES;
     }

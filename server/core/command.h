@@ -23,7 +23,11 @@ enum command_kind {
     COMMAND_BATCH = 7,
     COMMAND_DESTROY = 8,
     COMMAND_RECORD = 9,
-    COMMAND_KIND_END = 10
+    COMMAND_TAKE = 10,        /* what is due for the index goes into a batch */
+    COMMAND_RESULT = 11,      /* what became of a batch */
+    COMMAND_INDEX_START = 12, /* nobody knows what became of the batches in flight: all come back */
+    COMMAND_PARKED = 13,      /* an admin decides about a document that the index refused */
+    COMMAND_KIND_END = 14
 };
 
 /* What the policy grants, resolved before the journal: the core never sees a policy. */
@@ -117,6 +121,10 @@ struct command_change {
     struct bytes affected_model;
     struct command_groups groups; /* the group "*" is the whole tenant */
     bool deleted;
+    bool fragment; /* `json` is a merge patch of the document, or `deleted` marks it; else it is the
+                      whole document, or its deletion */
+    bool urgent;   /* does not wait for others of its document. The three travel in one byte that
+                      was `deleted` alone: older journals read the same */
     struct bytes json;
 };
 
@@ -127,6 +135,43 @@ struct command_record {
     uint64_t job_id;
     uint32_t change_count;
     struct bytes changes; /* change_count of them (command_change_next) */
+};
+
+#define COMMAND_TAKE_DOCUMENTS_MAX 16384u
+#define COMMAND_TAKE_BYTES_MAX     (UINT64_C(64) * 1024 * 1024)
+struct command_take {
+    uint32_t documents_max; /* 1..COMMAND_TAKE_DOCUMENTS_MAX */
+    uint64_t bytes_max;     /* of JSON, 1..COMMAND_TAKE_BYTES_MAX; one change alone may exceed it */
+};
+
+enum index_outcome {
+    INDEX_ACKED = 1,  /* the index has it */
+    INDEX_RETRY = 2,  /* it has to be sent once more */
+    INDEX_PARKED = 3, /* it never will, until somebody has done something about it */
+};
+#define COMMAND_REASON_CODE_LENGTH    64
+#define COMMAND_REASON_MESSAGE_LENGTH 256
+/* A version above this one is nobody's that counts as we do: it does not raise our counter, which
+ * would soon be used up for all documents. */
+#define COMMAND_VERSION_SEEN_MAX (UINT64_C(1) << 62)
+struct command_result {
+    uint64_t batch;
+    uint64_t version_seen; /* the highest that the index showed where it refused ours; 0 = none */
+    uint32_t count;        /* of the batch's documents, 1..COMMAND_TAKE_DOCUMENTS_MAX */
+    struct bytes outcomes; /* count bytes, enum index_outcome, in the order of the batch */
+    struct bytes reasons;  /* for each INDEX_PARKED: text code, text message (command_reason_put);
+                              together they have to fit an entry */
+};
+
+enum parked_action {
+    PARKED_RETRY = 1,  /* back to the front of the queue */
+    PARKED_DISCARD = 2 /* never to be written */
+};
+struct command_parked {
+    struct command_caller
+        caller; /* an admin of the document's tenant, else there is no such thing */
+    uint64_t park_id;
+    uint8_t action; /* enum parked_action */
 };
 
 /* A decoded command. Large: keep one per thread, not on small stacks. */
@@ -142,15 +187,20 @@ struct command {
         struct command_batch batch;
         struct command_destroy destroy;
         struct command_record record;
+        struct command_take take;
+        struct command_result result;
+        struct command_parked parked;
     };
 };
 
 /* One command with its kind and length before it, as it stands in an entry. `writer` semantics: see
- * bytes.h. For CREATE and RECORD `payload` is ignored by the encoder. For TICK and RECORD the lists
- * are encoded by command_beat_put and command_change_put first and given as bytes. */
+ * bytes.h. For CREATE and RECORD `payload` is ignored by the encoder. For TICK, RECORD and RESULT
+ * the lists are encoded by command_beat_put, command_change_put and command_reason_put first and
+ * given as bytes. */
 void command_encode(const struct command *command, struct writer *to);
 void command_beat_put(struct writer *to, struct bytes tenant, struct bytes user);
 void command_change_put(struct writer *to, const struct command_change *change);
+void command_reason_put(struct writer *to, struct bytes code, struct bytes message);
 
 /* Reads the next command of an entry. False: malformed (reader->failed is set). */
 __attribute__((warn_unused_result)) bool command_decode(struct reader *from,
@@ -159,6 +209,7 @@ __attribute__((warn_unused_result)) bool command_decode(struct reader *from,
 /* Walk lists inside a decoded command. False at the end; command_decode has checked them. */
 bool command_beat_next(struct reader *from, struct bytes *tenant, struct bytes *user);
 bool command_change_next(struct reader *from, struct command_change *change);
+bool command_reason_next(struct reader *from, struct bytes *code, struct bytes *message);
 
 /* An upper bound of the effect bytes that applying this encoded command can make (its own reply and
  * events, not expiry), from its head alone: the engine closes an entry before the sum exceeds

@@ -12,7 +12,9 @@ static apply_function *const apply[COMMAND_KIND_END] = {
     [COMMAND_UPGRADE] = apply_upgrade, [COMMAND_TICK] = apply_tick,
     [COMMAND_CREATE] = apply_create,   [COMMAND_UPDATE] = apply_update,
     [COMMAND_BATCH] = apply_batch,     [COMMAND_DESTROY] = apply_destroy,
-    [COMMAND_RECORD] = apply_record,
+    [COMMAND_RECORD] = apply_record,   [COMMAND_TAKE] = apply_take,
+    [COMMAND_RESULT] = apply_result,   [COMMAND_INDEX_START] = apply_index_start,
+    [COMMAND_PARKED] = apply_parked,
 };
 
 /* The hash key and the first numbers come with the first epoch: before it there is nothing to do.

@@ -229,7 +229,8 @@ enum core_wait_outcome {
     CORE_WAIT_UNKNOWN = 0, /* there is no such job or ticket, or it is not the caller's to see */
     CORE_WAIT_PENDING = 1,
     CORE_WAIT_REACHED = 2,
-    CORE_WAIT_PARKED = 3 /* tickets: a change was refused by the index and waits for an admin */
+    CORE_WAIT_PARKED = 3 /* tickets: a change was refused by the index and waits for an admin, or
+                            was discarded */
 };
 
 /* A job, and with `children` all that name it as their parent, are known and visible, until each
@@ -253,8 +254,10 @@ enum core_wait_outcome core_wait_activity(const struct core *core,
                                           struct core_wait_activity *wait);
 
 enum core_visible_stage { VISIBLE_SENT = 1, VISIBLE_ACKED = 2, VISIBLE_SEARCHABLE = 3 };
-/* A ticket, or all kept tickets of a job, until none of their changes waits any more. While nothing
- * is written to an index SENT and ACKED are the same. Of a job those tickets count that are the
+/* A ticket, or all kept tickets of a job, until each of their changes is in a batch under way or
+ * done with (SENT), or all are done with (ACKED). SEARCHABLE is ACKED here: what the index shows is
+ * found out elsewhere. A batch may come back and have to be sent again. While nothing is written to
+ * an index SENT and ACKED are the same. Of a job those tickets count that are the
  * caller's own, or all when the caller may see the job or is admin; without any (among the first
  * LIMIT_FIND_TOUCHED): UNKNOWN. Tickets that a job gets while it is waited for need not count. */
 struct core_wait_visible {
@@ -271,6 +274,66 @@ struct core_wait_visible {
 enum core_wait_outcome core_wait_visible(const struct core *core,
                                          const struct command_caller *caller,
                                          struct core_wait_visible *wait);
+
+/* ---- The index ---- */
+
+/* Service time at which a TAKE takes something: not after the present one: now. UINT64_MAX: nothing
+ * waits, as many batches as can be are in flight, or there is no index. */
+uint64_t core_batch_due(const struct core *core);
+
+struct core_index_batch {
+    uint64_t number;
+    uint64_t sent_ms;
+    uint32_t documents;
+    uint32_t changes;
+};
+struct core_index_status {
+    uint64_t waiting_documents; /* that could be taken */
+    uint64_t waiting_changes; /* all that are neither in flight nor parked, also behind such ones */
+    uint64_t flying_documents;
+    uint64_t flying_changes;
+    uint64_t parked_documents;
+    uint64_t parked_changes;
+    uint64_t waiting_bytes; /* JSON of what can be taken, or waits behind what is in flight */
+    uint64_t pending_bytes; /* blocks of JSON in use, as pending_bytes limits them */
+    uint64_t oldest_ms; /* accept time of the change that waits longest in a queue; 0: none waits */
+    uint64_t last_batch;
+    uint64_t last_version;
+    uint32_t batch_count;
+    struct core_index_batch batches[BATCHES_MAX]; /* in flight, oldest first */
+};
+void core_index_status(const struct core *core, struct core_index_status *status);
+
+/* One document that the index refused, its texts copied into `text`. */
+#define CORE_PARKED_TICKETS 8u
+struct core_parked {
+    uint64_t park_id;
+    uint64_t since_ms;
+    struct bytes tenant, model, document_id;
+    struct bytes code, message; /* empty when there was no room for them */
+    uint32_t changes;           /* parked */
+    uint32_t behind;            /* that wait for them */
+    bool fragments;             /* else whole documents */
+    uint64_t oldest_ms;         /* accept time of the first parked change */
+    uint32_t ticket_count;      /* of those shown: the first different ones of the parked changes */
+    uint64_t tickets[CORE_PARKED_TICKETS];
+    uint8_t text[LIMIT_TENANT_LENGTH + LIMIT_MODEL_LENGTH + LIMIT_DOCUMENT_ID_LENGTH +
+                 COMMAND_REASON_CODE_LENGTH + COMMAND_REASON_MESSAGE_LENGTH];
+};
+/* A walk over parked documents, longest parked first: of one tenant, or of all when `tenant` is
+ * empty. `after`: 0, or the park_id where the previous page ended, which may be gone by now. Valid
+ * as long as nothing is applied; whether the caller may see this is decided outside. */
+struct core_parked_walk {
+    const struct core *core;
+    uint32_t tenant; /* name, 0 = all */
+    bool none;       /* nothing of this tenant exists */
+    uint32_t touched;
+    uint64_t position; /* as in core_activity_walk */
+    uint32_t next;
+};
+void core_parked_walk_init(struct core_parked_walk *walk, const struct core *core,
+                           struct bytes tenant, uint64_t after);
+enum core_found core_parked_next(struct core_parked_walk *walk, struct core_parked *parked);
 
 /* ---- Progress: which running activities have changed. No state, no effect, in no digest. ---- */
 

@@ -24,6 +24,10 @@ _Static_assert(EVENT_ENDED_BYTES_MAX + LIMIT_TITLE_LENGTH + LIMIT_ATTRIBUTES_BYT
                    EVENT_BYTES_MAX,
                "an event about a new activity fits");
 
+_Static_assert(3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_MODEL_LENGTH + LIMIT_DOCUMENT_ID_LENGTH + 5 <=
+                   TAKE_DOCUMENT_BYTES_MAX,
+               "a document that is taken fits");
+
 bool effect_next(struct reader *from, struct effect *effect)
 {
     if (from->at == from->end) {
@@ -86,6 +90,72 @@ void reply_record_read(struct bytes body, struct reply_record *reply)
     struct reader from = reader_of(body);
     reply->ticket = reader_u64(&from);
     reply->accept_ms = reader_u64(&from);
+    CHECK(!from.failed);
+}
+
+void reply_take_read(struct bytes body, struct reply_take *reply)
+{
+    struct reader from = reader_of(body);
+    reply->batch = reader_u64(&from);
+    reply->sent_ms = reader_u64(&from);
+    reply->cause = (enum take_cause)reader_u8(&from);
+    reply->changes = reader_u32(&from);
+    reply->document_count = reader_u32(&from);
+    CHECK(!from.failed);
+    reply->documents = bytes_of(from.at, (size_t)(from.end - from.at));
+}
+
+bool take_document_next(struct reader *from, struct take_document *document)
+{
+    if (from->at == from->end) {
+        return false;
+    }
+    document->tenant = reader_text(from);
+    document->model = reader_text(from);
+    document->document_id = reader_text(from);
+    document->kind = (enum take_kind)reader_u8(from);
+    document->change_count = reader_u32(from);
+    CHECK(!from->failed);
+    return true;
+}
+
+bool take_change_next(struct reader *from, struct take_document *document,
+                      struct take_change *change)
+{
+    if (document->change_count == 0) {
+        return false;
+    }
+    document->change_count--;
+    change->version = reader_u64(from);
+    change->deleted = reader_u8(from) != 0;
+    change->accept_ms = reader_u64(from);
+    change->json = reader_bytes(from, reader_u32(from));
+    CHECK(!from->failed);
+    return true;
+}
+
+void reply_result_read(struct bytes body, struct reply_result *reply)
+{
+    struct reader from = reader_of(body);
+    reply->stale = reader_u8(&from) != 0;
+    reply->acked = reader_u32(&from);
+    reply->retried = reader_u32(&from);
+    reply->parked = reader_u32(&from);
+    CHECK(!from.failed);
+}
+
+void reply_index_start_read(struct bytes body, struct reply_index_start *reply)
+{
+    struct reader from = reader_of(body);
+    reply->documents = reader_u32(&from);
+    CHECK(!from.failed);
+}
+
+void reply_parked_read(struct bytes body, struct reply_parked *reply)
+{
+    struct reader from = reader_of(body);
+    reply->found = reader_u8(&from) != 0;
+    reply->changes = reader_u32(&from);
     CHECK(!from.failed);
 }
 

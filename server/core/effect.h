@@ -92,6 +92,58 @@ struct reply_record { /* {u64 ticket, u64 accept_ms} */
     uint64_t accept_ms;
 };
 
+/* To TAKE: {u64 batch, u64 sent_ms, u8 cause, u32 changes, u32 document_count} and the documents.
+ * Nothing due: all zeros. A document: {text tenant, text model, text document_id, u8 kind, u32
+ * change_count} and its changes: {u64 version, u8 deleted, u64 accept_ms, u32 length, json}. Of
+ * whole documents only the last change is carried; `changes` counts all that were taken. */
+enum take_cause { /* why the batch began */
+                  TAKE_NONE = 0,
+                  TAKE_DELAY = 1,     /* the oldest change has waited long enough */
+                  TAKE_DOCUMENTS = 2, /* so many documents wait */
+                  TAKE_BYTES = 3,     /* so much JSON waits */
+                  TAKE_URGENT = 4
+};
+struct reply_take {
+    uint64_t batch; /* 0: nothing was due, or too many batches are in flight */
+    uint64_t sent_ms;
+    enum take_cause cause;
+    uint32_t changes;
+    uint32_t document_count;
+    struct bytes documents; /* take_document_next */
+};
+enum take_kind { TAKE_WHOLE = 1, TAKE_FRAGMENTS = 2 };
+struct take_document {
+    struct bytes tenant;
+    struct bytes model;
+    struct bytes document_id;
+    enum take_kind kind;
+    uint32_t change_count; /* 1 of a whole document */
+};
+struct take_change {
+    uint64_t version; /* above those of all earlier takes, below 2^63 */
+    bool deleted;
+    uint64_t accept_ms;
+    struct bytes json;
+};
+#define BATCHES_MAX             16u    /* in flight */
+#define BATCH_CHANGES_MAX       32768u /* in one */
+#define TAKE_DOCUMENT_BYTES_MAX 656u   /* without its changes */
+#define TAKE_CHANGE_HEAD_BYTES  21u
+
+struct reply_result { /* {u8 stale, u32 acked, u32 retried, u32 parked} */
+    bool stale;       /* there is no such batch (any more): nothing was done */
+    uint32_t acked;
+    uint32_t retried;
+    uint32_t parked;
+};
+struct reply_index_start { /* {u32 documents} */
+    uint32_t documents;    /* that came back */
+};
+struct reply_parked { /* {u8 found, u32 changes} */
+    bool found;       /* else there is no such document, or not for this caller */
+    uint32_t changes; /* that were put back, or discarded */
+};
+
 /* The body of every event: {u64 sequence, u64 time_ms, text tenant, text principal, text user, u8
  * group_count, text groups[]} and the kind's own part. principal and user are creator and owner of
  * an activity, recorder of a change; together with tenant and groups they decide who may see the
@@ -156,6 +208,16 @@ void reply_update_read(struct bytes body, struct reply_update *reply);
 void reply_batch_read(struct bytes body, struct reply_batch *reply);
 void reply_destroy_read(struct bytes body, struct reply_destroy *reply);
 void reply_record_read(struct bytes body, struct reply_record *reply);
+void reply_take_read(struct bytes body, struct reply_take *reply);
+void reply_result_read(struct bytes body, struct reply_result *reply);
+void reply_index_start_read(struct bytes body, struct reply_index_start *reply);
+void reply_parked_read(struct bytes body, struct reply_parked *reply);
+
+/* Walk a TAKE's documents; each document's changes, all of them, before the next document. False at
+ * the end. */
+bool take_document_next(struct reader *from, struct take_document *document);
+bool take_change_next(struct reader *from, struct take_document *document,
+                      struct take_change *change);
 
 /* Event bodies, written by the core and read by wire/ and feed/. Decoding is total (they also come
  * from a snapshot): false when malformed. */

@@ -20,6 +20,19 @@ void emit_reply(struct core *core, struct bytes body)
          &(struct effect){.type = EFFECT_REPLY, .kind = (uint8_t)core->command.kind, .body = body});
 }
 
+uint8_t *emit_reply_begin(struct core *core)
+{
+    emit_reply(core, (struct bytes){NULL, 0});
+    return core->effects.at;
+}
+
+void emit_reply_end(struct core *core, uint8_t *begun)
+{
+    CHECK(!core->effects.failed);
+    uint32_t length = (uint32_t)(core->effects.at - begun);
+    memcpy(begun - sizeof length, &length, sizeof length); /* the head ends with it */
+}
+
 void emit_refusal(struct core *core, const struct refusal_of *refusal)
 {
     uint8_t body[5];

@@ -246,7 +246,9 @@ uint64_t core_next_deadline(const struct core *core)
         tombstones_surplus(core) ? 0 : UINT64_MAX,
         results_deadline(&core->results, &core->limits),
         presence_deadline(&core->presence, &core->limits),
-        pending_deadline(&core->pending, &core->changes, &core->limits),
+        core->limits.index_mode != 0
+            ? UINT64_MAX /* core_batch_due says when a TAKE is of use */
+            : pending_deadline(&core->pending, &core->changes, &core->limits),
         changes_deadline(&core->changes, &core->limits),
         tickets_deadline(&core->tickets, &core->limits),
         requests_deadline(&core->requests, &core->limits),

@@ -40,7 +40,7 @@
     X(flush_delay_ms, 200, 0, 60000, "ms", "how long a change waits for others of its document")                      \
     X(flush_documents, 1000, 1, 16384, "documents", "documents in one batch")                                         \
     X(flush_bytes, MIB(5), 1024, MIB(64), "bytes", "JSON in one batch")                                               \
-    X(index_mode, 0, 0, 0, "mode", "where changes are written: 0 = nowhere")
+    X(index_mode, 0, 0, 1, "mode", "where changes are written: 0 = nowhere, 1 = to an index")
 
 enum core_limit {
 #define CORE_LIMIT_ENUM(name, standard, least, most, unit, text) CORE_LIMIT_##name,

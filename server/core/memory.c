@@ -5,7 +5,7 @@ struct part {
     const char *name;
     size_t bytes;
 };
-#define PARTS 14u
+#define PARTS 15u
 
 /* Lays everything out behind the core itself. With a region that only measures, `core` may be any
  * room for it. */
@@ -28,6 +28,7 @@ static void layout(struct core *core, struct region *region, const struct core_l
     PART("change windows", changes_layout(&core->changes, region, capacity));
     PART("tickets", tickets_layout(&core->tickets, region, capacity));
     PART("pending changes", pending_layout(&core->pending, region, capacity));
+    PART("parked documents", parked_layout(&core->parked, region, capacity));
     PART("feed window", feed_window_layout(&core->feed, region, capacity));
     PART("running children", children_layout(&core->children, region, capacity, &core->activities));
     PART("changed progress", progress_layout(&core->progress, region, &core->activities));

@@ -31,6 +31,11 @@ bool pending_fits(const struct pending *pending, const struct names *names,
                           load->json_blocks, limits->pending_bytes / JSON_BLOCK);
 }
 
+static struct list *queue_of(struct pending *pending, const struct change_document *document)
+{
+    return document->urgent != 0 ? &pending->urgent : &pending->waiting;
+}
+
 void pending_add(struct pending *pending, struct changes *changes, struct names *names,
                  const struct pending_change *change, struct bytes json)
 {
@@ -42,18 +47,30 @@ void pending_add(struct pending *pending, struct changes *changes, struct names 
     own->json_length = json.length;
     shares_add(names, document->tenant, SHARE_PENDING, 1);
     shares_add(names, document->tenant, SHARE_PENDING_BLOCKS, pending_blocks(pending, json.length));
-    if (document->waiting.count == 0) {
+    bool urgent = (change->flags & PENDING_URGENT) != 0;
+    bool enters = document->waiting.count == 0;
+    if (enters) {
         document->since_ms = change->service_ms;
-        list_append(&pending->waiting, &changes->documents, CHANGE_QUEUE, change->document);
+    } else if (urgent && document->urgent == 0 && document->in_flight == 0) {
+        list_remove(&pending->waiting, &changes->documents, CHANGE_QUEUE, change->document);
+        enters = true;
+    }
+    document->urgent += urgent;
+    if (enters) {
+        list_append(queue_of(pending, document), &changes->documents, CHANGE_QUEUE,
+                    change->document);
     }
     list_append(&document->waiting, &pending->changes, LINKS, at);
-    pending->waiting_bytes += json.length;
+    pending->waiting_bytes += document->parked != 0 ? 0 : json.length;
 }
 
-static bool much_waits(const struct pending *pending, const struct core_limits *limits)
+/* Why a batch begins before the oldest change has waited long enough. */
+static enum take_cause much_waits(const struct pending *pending, const struct core_limits *limits)
 {
-    return pending->waiting.count >= limits->flush_documents ||
-           pending->waiting_bytes >= limits->flush_bytes;
+    if ((uint64_t)pending->waiting.count + pending->urgent.count >= limits->flush_documents) {
+        return TAKE_DOCUMENTS;
+    }
+    return pending->waiting_bytes >= limits->flush_bytes ? TAKE_BYTES : TAKE_NONE;
 }
 
 static uint64_t head_due_ms(const struct pending *pending, const struct changes *changes,
@@ -65,28 +82,41 @@ static uint64_t head_due_ms(const struct pending *pending, const struct changes 
 uint64_t pending_deadline(const struct pending *pending, const struct changes *changes,
                           const struct core_limits *limits)
 {
+    if (pending->urgent.count != 0) {
+        return 0;
+    }
     if (pending->waiting.count == 0) {
         return UINT64_MAX;
     }
     return much_waits(pending, limits) ? 0 : head_due_ms(pending, changes, limits);
 }
 
-bool pending_begin(const struct pending *pending, const struct changes *changes,
-                   const struct core_limits *limits, uint64_t service_ms, struct pending_room *room)
+enum take_cause pending_begin(const struct pending *pending, const struct changes *changes,
+                              const struct core_limits *limits, uint64_t service_ms,
+                              struct pending_room *room)
 {
-    *room = (struct pending_room){.documents = limits->flush_documents,
+    enum take_cause much = much_waits(pending, limits);
+    *room = (struct pending_room){.service_ms = service_ms,
+                                  .documents = limits->flush_documents,
                                   .bytes = limits->flush_bytes,
                                   .changes = limits->pending_changes_max,
-                                  .all = much_waits(pending, limits),
+                                  .all = much != TAKE_NONE,
                                   .first = true};
-    return pending_deadline(pending, changes, limits) <= service_ms;
+    if (pending_deadline(pending, changes, limits) > service_ms) {
+        return TAKE_NONE;
+    }
+    if (pending->urgent.count != 0) {
+        return TAKE_URGENT;
+    }
+    return much != TAKE_NONE ? much : TAKE_DELAY;
 }
 
 /* What a batch takes of one document: its oldest changes. */
 struct prefix {
     uint32_t count;
-    uint64_t bytes;
-    bool whole; /* nothing but the batch's own room cut it */
+    uint64_t bytes;   /* of all of them */
+    uint64_t carried; /* what of it counts against the batch's room */
+    bool whole;       /* nothing but the batch's own room cut it */
 };
 
 static struct prefix prefix_of(const struct pending *pending,
@@ -95,6 +125,8 @@ static struct prefix prefix_of(const struct pending *pending,
 {
     uint32_t models[LIMIT_AFFECTED_MODELS];
     uint32_t model_count = 0;
+    uint32_t kind = pending_at(pending, document->waiting.first)->flags & PENDING_FRAGMENT;
+    bool last_counts = room->for_index && kind == 0;
     struct prefix prefix = {.whole = true};
     for (uint32_t at = document->waiting.first; at != 0;
          at = list_next(&pending->changes, LINKS, at)) {
@@ -103,12 +135,13 @@ static struct prefix prefix_of(const struct pending *pending,
         while (known < model_count && models[known] != change->affected_model) {
             known++;
         }
-        if (known == LIMIT_AFFECTED_MODELS) {
+        if (known == LIMIT_AFFECTED_MODELS ||
+            (room->for_index && (change->flags & PENDING_FRAGMENT) != kind)) {
             break;
         }
         bool oversize = room->first && prefix.count == 0;
-        if (prefix.count == room->changes ||
-            (!oversize && prefix.bytes + change->json_length > room->bytes)) {
+        uint64_t carried = change->json_length + (last_counts ? 0 : prefix.carried);
+        if (prefix.count == room->changes || (!oversize && carried > room->bytes)) {
             prefix.whole = false;
             break;
         }
@@ -116,17 +149,31 @@ static struct prefix prefix_of(const struct pending *pending,
         model_count += known == model_count;
         prefix.count++;
         prefix.bytes += change->json_length;
+        prefix.carried = carried;
     }
     return prefix;
 }
 
-uint32_t pending_take(struct pending *pending, struct changes *changes,
-                      const struct core_limits *limits, uint64_t service_ms,
-                      struct pending_room *room)
+/* What one change more or less in flight, or parked, is to its ticket. */
+static void mark_tickets(const struct pending *pending, const struct change_document *document,
+                         struct tickets *tickets, int flying, int parked)
 {
-    uint32_t at = pending->waiting.first;
+    uint32_t at = document->waiting.first;
+    for (uint32_t i = 0; i < document->in_flight; i++) {
+        struct ticket *ticket = tickets_at(tickets, pending_at(pending, at)->ticket);
+        ticket->flying = (uint16_t)(ticket->flying + flying);
+        ticket->parked += (uint32_t)parked;
+        at = list_next(&pending->changes, LINKS, at);
+    }
+}
+
+uint32_t pending_take(struct pending *pending, struct changes *changes, struct tickets *tickets,
+                      const struct core_limits *limits, struct pending_room *room)
+{
+    bool urgent = pending->urgent.first != 0;
+    uint32_t at = urgent ? pending->urgent.first : pending->waiting.first;
     if (at == 0 || room->documents == 0 ||
-        (!room->all && head_due_ms(pending, changes, limits) > service_ms)) {
+        (!urgent && !room->all && head_due_ms(pending, changes, limits) > room->service_ms)) {
         return 0;
     }
     struct change_document *document = changes_document(changes, at);
@@ -137,29 +184,100 @@ uint32_t pending_take(struct pending *pending, struct changes *changes,
     }
     room->documents--;
     room->changes -= prefix.count;
-    room->bytes -= prefix.bytes < room->bytes ? prefix.bytes : room->bytes;
+    room->bytes -= prefix.carried < room->bytes ? prefix.carried : room->bytes;
     room->first = false;
     document->in_flight = prefix.count;
     pending->waiting_bytes -= prefix.bytes;
-    list_remove(&pending->waiting, &changes->documents, CHANGE_QUEUE, at);
+    mark_tickets(pending, document, tickets, 1, 0);
+    list_remove(queue_of(pending, document), &changes->documents, CHANGE_QUEUE, at);
     list_append(&pending->in_flight, &changes->documents, CHANGE_QUEUE, at);
     return at;
 }
 
-static void accept_oldest(struct pending *pending, struct names *names, struct tickets *tickets,
-                          struct change_document *document, uint64_t service_ms)
+/* JSON of the changes from `at` on, at most `count` of them. */
+static uint64_t bytes_from(const struct pending *pending, uint32_t at, uint32_t count)
 {
+    uint64_t bytes = 0;
+    for (; at != 0 && count != 0; at = list_next(&pending->changes, LINKS, at), count--) {
+        bytes += pending_at(pending, at)->json_length;
+    }
+    return bytes;
+}
+
+void pending_park(struct pending *pending, struct changes *changes, struct tickets *tickets,
+                  uint32_t at, uint64_t park_id)
+{
+    struct change_document *document = changes_document(changes, at);
+    CHECK(document->in_flight != 0 && document->parked == 0);
+    mark_tickets(pending, document, tickets, -1, 1);
+    document->parked = 1;
+    document->park_id = park_id;
+    pending->parked_changes += document->in_flight;
+    pending->waiting_bytes -= bytes_from(pending, document->waiting.first, UINT32_MAX) -
+                              bytes_from(pending, document->waiting.first, document->in_flight);
+    list_remove(&pending->in_flight, &changes->documents, CHANGE_QUEUE, at);
+    list_append(&pending->parked, &changes->documents, CHANGE_QUEUE, at);
+}
+
+/* Takes a document out of the list of those in flight or parked: all its changes wait again. */
+static void come_back(struct pending *pending, struct changes *changes, struct tickets *tickets,
+                      uint32_t at)
+{
+    struct change_document *document = changes_document(changes, at);
+    bool parked = document->parked != 0;
+    mark_tickets(pending, document, tickets, parked ? 0 : -1, parked ? -1 : 0);
+    list_remove(parked ? &pending->parked : &pending->in_flight, &changes->documents, CHANGE_QUEUE,
+                at);
+    pending->parked_changes -= parked ? document->in_flight : 0;
+    pending->waiting_bytes +=
+        bytes_from(pending, document->waiting.first, parked ? UINT32_MAX : document->in_flight);
+    document->in_flight = 0;
+    document->parked = 0;
+    document->since_ms = 0;
+}
+
+static void oldest_leaves(struct pending *pending, struct changes *changes, struct names *names,
+                          struct tickets *tickets, const struct pending_settlement *settlement)
+{
+    struct change_document *document = changes_document(changes, settlement->document);
     uint32_t at = document->waiting.first;
     struct pending_change change = *pending_at(pending, at);
     list_remove(&document->waiting, &pending->changes, LINKS, at);
     pool_free(&pending->json, change.json_first);
     table_give(&pending->changes, at);
+    document->urgent -= (change.flags & PENDING_URGENT) != 0;
+    pending->waiting_bytes -= change.json_length;
     shares_sub(names, document->tenant, SHARE_PENDING, 1);
     shares_sub(names, document->tenant, SHARE_PENDING_BLOCKS,
                pending_blocks(pending, change.json_length));
-    tickets_item_done(tickets, change.ticket, service_ms);
+    if (settlement->discarded) {
+        tickets_item_discarded(tickets, change.ticket, settlement->service_ms);
+    } else {
+        tickets_item_done(tickets, change.ticket, settlement->service_ms);
+    }
     names_release(names, change.affected_model);
     job_rights_release(names, &change.rights);
+}
+
+/* The queue stays in order of time: in front no document is younger than the next, behind none is
+ * older. */
+static void queue_up(struct pending *pending, struct changes *changes, uint32_t at, bool behind)
+{
+    struct change_document *document = changes_document(changes, at);
+    struct list *queue = queue_of(pending, document);
+    uint32_t neighbour = behind ? queue->last : queue->first;
+    document->since_ms = pending_at(pending, document->waiting.first)->service_ms;
+    if (neighbour != 0 && queue == &pending->waiting) {
+        uint64_t its_ms = changes_document(changes, neighbour)->since_ms;
+        if (behind ? document->since_ms < its_ms : document->since_ms > its_ms) {
+            document->since_ms = its_ms;
+        }
+    }
+    if (behind) {
+        list_append(queue, &changes->documents, CHANGE_QUEUE, at);
+    } else {
+        list_prepend(queue, &changes->documents, CHANGE_QUEUE, at);
+    }
 }
 
 void pending_settle(struct pending *pending, struct changes *changes, struct names *names,
@@ -167,24 +285,12 @@ void pending_settle(struct pending *pending, struct changes *changes, struct nam
 {
     struct change_document *document = changes_document(changes, settlement->document);
     CHECK(document->in_flight != 0 && settlement->accepted <= document->in_flight);
-    list_remove(&pending->in_flight, &changes->documents, CHANGE_QUEUE, settlement->document);
+    come_back(pending, changes, tickets, settlement->document);
     for (uint32_t i = 0; i < settlement->accepted; i++) {
-        accept_oldest(pending, names, tickets, document, settlement->service_ms);
+        oldest_leaves(pending, changes, names, tickets, settlement);
     }
-    uint32_t back = document->in_flight - settlement->accepted;
-    for (uint32_t at = document->waiting.first; back != 0;
-         at = list_next(&pending->changes, LINKS, at), back--) {
-        pending->waiting_bytes += pending_at(pending, at)->json_length;
-    }
-    document->in_flight = 0;
-    document->since_ms = 0;
     if (document->waiting.count != 0) {
-        /* In front of the others, and no younger than they: the queue stays in order of time. */
-        uint64_t own_ms = pending_at(pending, document->waiting.first)->service_ms;
-        uint32_t head = pending->waiting.first;
-        uint64_t head_ms = head == 0 ? own_ms : changes_document(changes, head)->since_ms;
-        document->since_ms = own_ms < head_ms ? own_ms : head_ms;
-        list_prepend(&pending->waiting, &changes->documents, CHANGE_QUEUE, settlement->document);
+        queue_up(pending, changes, settlement->document, settlement->behind);
     }
     for (uint32_t i = 0; i < settlement->accepted; i++) {
         changes_unpin(changes, names, settlement->document);
@@ -209,62 +315,129 @@ void pending_load(struct pending *pending, struct stream_in *in)
     pending->waiting_bytes = stream_get_u64(in);
 }
 
-/* One document's changes: its own, of a ticket, with their JSON, in order of time. *bytes grows by
- * what waits. */
+void pending_save_more(const struct pending *pending, struct stream_out *out)
+{
+    stream_put(out, &pending->urgent, sizeof pending->urgent);
+    stream_put(out, &pending->parked, sizeof pending->parked);
+    stream_put_u64(out, pending->parked_changes);
+}
+
+void pending_load_more(struct pending *pending, struct stream_in *in)
+{
+    (void)stream_get(in, &pending->urgent, sizeof pending->urgent);
+    (void)stream_get(in, &pending->parked, sizeof pending->parked);
+    pending->parked_changes = stream_get_u64(in);
+}
+
+/* What is counted of all documents. */
+struct counts {
+    uint64_t documents;
+    uint64_t bytes; /* as waiting_bytes */
+    uint64_t parked;
+    uint64_t parked_changes;
+};
+
+static bool change_sound(struct pending *pending, const struct change_document *document,
+                         const struct names *names, const struct tickets *tickets, uint32_t id)
+{
+    const struct pending_change *change = pending_at(pending, id);
+    return table_claim(&pending->changes, id) && change->deleted <= 1 &&
+           change->flags <= (PENDING_FRAGMENT | PENDING_URGENT) &&
+           change_model_name_sound(names, change->affected_model) &&
+           change->rights.tenant == document->tenant && job_rights_sound(names, &change->rights) &&
+           table_live(&tickets->table, change->ticket) &&
+           tickets_at(tickets, change->ticket)->tenant == document->tenant &&
+           pool_claim(&pending->json, change->json_first, change->json_length);
+}
+
+/* One document's changes: its own, of a ticket, with their JSON, in order of time. */
 static bool changes_sound(struct pending *pending, const struct changes *changes,
                           const struct names *names, const struct tickets *tickets, uint32_t at,
-                          uint64_t *bytes)
+                          struct counts *counts)
 {
     const struct change_document *document = changes_document(changes, at);
     if (!list_sound(&document->waiting, &pending->changes, LINKS) ||
         document->pins != document->waiting.count ||
-        document->in_flight > document->waiting.count) {
+        document->in_flight > document->waiting.count || document->parked > 1 ||
+        (document->parked != 0 && document->in_flight == 0)) {
         return false;
     }
     uint64_t before_ms = 0;
-    uint32_t in_flight = document->in_flight;
+    uint32_t urgent = 0;
     for (uint32_t id = document->waiting.first; id != 0;
          id = list_next(&pending->changes, LINKS, id)) {
         const struct pending_change *change = pending_at(pending, id);
-        if (!table_claim(&pending->changes, id) || change->document != at ||
-            change->service_ms < before_ms || change->deleted > 1 || change->zero != 0 ||
-            !change_model_name_sound(names, change->affected_model) ||
-            change->rights.tenant != document->tenant ||
-            !job_rights_sound(names, &change->rights) ||
-            !table_live(&tickets->table, change->ticket) ||
-            tickets_at(tickets, change->ticket)->tenant != document->tenant ||
-            !pool_claim(&pending->json, change->json_first, change->json_length)) {
+        if (!change_sound(pending, document, names, tickets, id) || change->document != at ||
+            change->service_ms < before_ms) {
             return false;
         }
-        tickets->counted[change->ticket]++;
         before_ms = change->service_ms;
-        *bytes += in_flight == 0 ? change->json_length : 0;
-        in_flight -= in_flight != 0;
+        urgent += (change->flags & PENDING_URGENT) != 0;
+    }
+    uint64_t all = bytes_from(pending, document->waiting.first, UINT32_MAX);
+    uint64_t taken = bytes_from(pending, document->waiting.first, document->in_flight);
+    counts->documents += document->waiting.count != 0;
+    counts->bytes += document->parked != 0 ? 0 : all - taken;
+    counts->parked += document->parked;
+    counts->parked_changes += document->parked != 0 ? document->in_flight : 0;
+    return urgent == document->urgent;
+}
+
+/* Documents wait in order of time; those in flight, parked or urgent are in other lists; the rest
+ * in none. */
+static bool queues_sound(const struct pending *pending, const struct changes *changes,
+                         uint64_t service_ms)
+{
+    const struct list *lists[] = {&pending->waiting, &pending->urgent, &pending->in_flight,
+                                  &pending->parked};
+    for (uint32_t i = 0; i < 4; i++) {
+        if (!list_sound(lists[i], &changes->documents, CHANGE_QUEUE)) {
+            return false;
+        }
+        uint64_t before_ms = 0; /* or the park_id */
+        for (uint32_t at = lists[i]->first; at != 0;
+             at = list_next(&changes->documents, CHANGE_QUEUE, at)) {
+            const struct change_document *document = changes_document(changes, at);
+            bool waits = i < 2;
+            if (document->waiting.count == 0 || waits != (document->in_flight == 0) ||
+                (waits && (document->urgent != 0) != (i == 1)) ||
+                (document->parked != 0) != (i == 3) ||
+                (i == 3 ? document->park_id <= before_ms : document->since_ms > service_ms) ||
+                (i == 0 && document->since_ms < before_ms)) {
+                return false;
+            }
+            before_ms = document->since_ms;
+        }
     }
     return true;
 }
 
-/* Documents wait in order of time; those in flight are in the other list; the rest in none. */
-static bool queues_sound(const struct pending *pending, const struct changes *changes,
-                         uint64_t service_ms)
+/* Whether each ticket has as many changes of a kind as it says. */
+enum ticket_count { COUNT_OPEN, COUNT_FLYING, COUNT_PARKED };
+
+static bool tickets_sound(const struct pending *pending, const struct changes *changes,
+                          const struct tickets *tickets, enum ticket_count which)
 {
-    if (!list_sound(&pending->waiting, &changes->documents, CHANGE_QUEUE) ||
-        !list_sound(&pending->in_flight, &changes->documents, CHANGE_QUEUE)) {
-        return false;
-    }
-    uint64_t before_ms = 0;
-    for (uint32_t at = pending->waiting.first; at != 0;
-         at = list_next(&changes->documents, CHANGE_QUEUE, at)) {
+    memset(tickets->counted, 0, ((size_t)tickets->table.high + 1) * sizeof *tickets->counted);
+    for (uint32_t at = table_next(&changes->documents, 0); at != 0;
+         at = table_next(&changes->documents, at)) {
         const struct change_document *document = changes_document(changes, at);
-        if (document->waiting.count == 0 || document->in_flight != 0 ||
-            document->since_ms < before_ms || document->since_ms > service_ms) {
-            return false;
+        bool counts = which == COUNT_OPEN || (which == COUNT_PARKED) == (document->parked != 0);
+        uint32_t count = !counts               ? 0
+                         : which == COUNT_OPEN ? document->waiting.count
+                                               : document->in_flight;
+        for (uint32_t id = document->waiting.first; count != 0;
+             id = list_next(&pending->changes, LINKS, id), count--) {
+            tickets->counted[pending_at(pending, id)->ticket]++;
         }
-        before_ms = document->since_ms;
     }
-    for (uint32_t at = pending->in_flight.first; at != 0;
-         at = list_next(&changes->documents, CHANGE_QUEUE, at)) {
-        if (changes_document(changes, at)->in_flight == 0) {
+    for (uint32_t at = table_next(&tickets->table, 0); at != 0;
+         at = table_next(&tickets->table, at)) {
+        const struct ticket *ticket = tickets_at(tickets, at);
+        uint32_t says = which == COUNT_OPEN     ? ticket->open
+                        : which == COUNT_FLYING ? ticket->flying
+                                                : ticket->parked;
+        if (says != tickets->counted[at]) {
             return false;
         }
     }
@@ -275,30 +448,28 @@ const char *pending_verify(struct pending *pending, const struct changes *change
                            const struct names *names, const struct tickets *tickets,
                            uint64_t service_ms)
 {
-    uint64_t bytes = 0;
-    uint64_t documents = 0;
+    struct counts counts = {0};
     table_claim_begin(&pending->changes);
     table_claim_begin(&pending->json.blocks);
-    memset(tickets->counted, 0, ((size_t)tickets->table.high + 1) * sizeof *tickets->counted);
     for (uint32_t at = table_next(&changes->documents, 0); at != 0;
          at = table_next(&changes->documents, at)) {
-        if (!changes_sound(pending, changes, names, tickets, at, &bytes)) {
+        if (!changes_sound(pending, changes, names, tickets, at, &counts)) {
             return "pending: a document's changes are not sound";
         }
-        documents += changes_document(changes, at)->waiting.count != 0;
     }
     if (!table_claimed_all(&pending->changes) || !table_claimed_all(&pending->json.blocks)) {
         return "pending: memory that belongs to no document";
     }
-    if (!queues_sound(pending, changes, service_ms) || bytes != pending->waiting_bytes ||
-        documents != (uint64_t)pending->waiting.count + pending->in_flight.count) {
+    if (!queues_sound(pending, changes, service_ms) || counts.bytes != pending->waiting_bytes ||
+        counts.parked != pending->parked.count ||
+        counts.parked_changes != pending->parked_changes ||
+        counts.documents != (uint64_t)pending->waiting.count + pending->urgent.count +
+                                pending->in_flight.count + pending->parked.count) {
         return "pending: the queues are not sound";
     }
-    for (uint32_t at = table_next(&tickets->table, 0); at != 0;
-         at = table_next(&tickets->table, at)) {
-        if (tickets_at(tickets, at)->open != tickets->counted[at]) {
-            return "pending: a ticket counts other changes";
-        }
-    }
-    return NULL;
+    return tickets_sound(pending, changes, tickets, COUNT_OPEN) &&
+                   tickets_sound(pending, changes, tickets, COUNT_FLYING) &&
+                   tickets_sound(pending, changes, tickets, COUNT_PARKED)
+               ? NULL
+               : "pending: a ticket counts other changes";
 }

@@ -3,16 +3,19 @@
  *
  * A document waits since its oldest change that is not on its way; documents stand in a queue by
  * that time. A batch begins when the first of them has waited flush_delay_ms, or when
- * flush_documents or flush_bytes wait, and takes the oldest. Of a document it takes the changes
- * waiting then, oldest first, up to LIMIT_AFFECTED_MODELS different models and the batch's room;
- * they are in flight until they are accepted or put back, and until then the document takes no part
- * in another batch.
+ * flush_documents or flush_bytes wait, and takes the oldest. Documents with an urgent change stand
+ * in a queue of their own, are due at once and go first. Of a document a batch takes the changes
+ * waiting then, oldest first, up to LIMIT_AFFECTED_MODELS different models and the batch's room,
+ * for an index also of one kind (whole documents or fragments) only; they are in flight until they
+ * are accepted, put back or parked, and until then the document takes no part in another batch.
+ * While they are parked it takes part in none: what comes later waits behind them.
  *
  * Each change holds a pin of its document, a count of its ticket, its names, and its JSON. */
 #ifndef ACTIVITYD_SERVER_CORE_PENDING_H
 #define ACTIVITYD_SERVER_CORE_PENDING_H
 
 #include "server/core/changes.h"
+#include "server/core/effect.h"
 #include "server/core/tickets.h"
 
 struct pending_change {
@@ -25,9 +28,10 @@ struct pending_change {
     uint32_t json_first;
     uint32_t json_length;
     uint32_t deleted;
-    uint32_t zero;
+    uint32_t flags;          /* enum pending_flags */
     struct list_links links; /* of the document's changes */
 };
+enum pending_flags { PENDING_FRAGMENT = 1, PENDING_URGENT = 2 };
 _Static_assert(sizeof(struct pending_change) == 96, "written as they lie in memory");
 
 /* One change of the command at hand, found in the state and not yet applied. */
@@ -40,9 +44,13 @@ struct pending_plan {
 struct pending {
     struct table changes;
     struct pool json;
-    struct list waiting;       /* documents, longest wait first */
-    struct list in_flight;     /* documents */
-    uint64_t waiting_bytes;    /* JSON of all documents, without what is in flight */
+    struct list waiting;     /* documents, longest wait first */
+    struct list urgent;      /* documents with an urgent change, in the order of becoming so */
+    struct list in_flight;   /* documents, in the order taken */
+    struct list parked;      /* documents, longest parked first */
+    uint64_t parked_changes; /* without what waits behind them */
+    uint64_t
+        waiting_bytes; /* JSON of all documents that are not parked, without what is in flight */
     struct pending_plan *plan; /* LIMIT_CHANGES; no state */
 };
 
@@ -76,28 +84,37 @@ uint64_t pending_deadline(const struct pending *pending, const struct changes *c
 
 /* What may still go into the batch at hand. */
 struct pending_room {
+    uint64_t service_ms;
     uint64_t documents;
     uint64_t bytes; /* of JSON; the first document of a batch may exceed it */
     uint64_t changes;
-    bool all; /* the batch began because much waits: it need not have waited long */
+    bool for_index; /* only the last of whole documents counts, and kinds are not mixed */
+    bool all;       /* the batch began because much waits: it need not have waited long */
     bool first;
 };
-/* Begins a batch: how much may go in at the most, `all` and `first` set. False: none is due. */
-bool pending_begin(const struct pending *pending, const struct changes *changes,
-                   const struct core_limits *limits, uint64_t service_ms,
-                   struct pending_room *room);
+/* Begins a batch: how much may go in at the most, `all` and `first` set. Not TAKE_NONE: one is
+ * due. */
+enum take_cause pending_begin(const struct pending *pending, const struct changes *changes,
+                              const struct core_limits *limits, uint64_t service_ms,
+                              struct pending_room *room);
 
 /* Moves the document that waits longest into the batch, and takes from `room`. 0: none is due, or
  * there is no room for it. */
-uint32_t pending_take(struct pending *pending, struct changes *changes,
-                      const struct core_limits *limits, uint64_t service_ms,
-                      struct pending_room *room);
+uint32_t pending_take(struct pending *pending, struct changes *changes, struct tickets *tickets,
+                      const struct core_limits *limits, struct pending_room *room);
 
-/* A document comes back from its batch. Its oldest `accepted` changes are done with: they leave,
- * with their pins, and their tickets are told. What is left goes to the front of the queue. */
+/* A document comes back from its batch, and what was taken of it is set aside under this number. */
+void pending_park(struct pending *pending, struct changes *changes, struct tickets *tickets,
+                  uint32_t document, uint64_t park_id);
+
+/* A document comes back from its batch, or from being parked. Its oldest `accepted` changes are
+ * done with: they leave, with their pins, and their tickets are told. What is left goes to the
+ * front of the queue, or `behind` the others. */
 struct pending_settlement {
     uint32_t document;
-    uint32_t accepted; /* at most as many as are in flight */
+    uint32_t accepted; /* at most as many as are in flight or parked */
+    bool discarded;    /* they were not written */
+    bool behind;
     uint64_t service_ms;
 };
 void pending_settle(struct pending *pending, struct changes *changes, struct names *names,
@@ -107,6 +124,9 @@ void pending_settle(struct pending *pending, struct changes *changes, struct nam
  * wrong. */
 void pending_save(const struct pending *pending, struct stream_out *out);
 void pending_load(struct pending *pending, struct stream_in *in);
+/* The part that is empty while there was never an index. */
+void pending_save_more(const struct pending *pending, struct stream_out *out);
+void pending_load_more(struct pending *pending, struct stream_in *in);
 const char *pending_verify(struct pending *pending, const struct changes *changes,
                            const struct names *names, const struct tickets *tickets,
                            uint64_t service_ms);

@@ -122,16 +122,17 @@ static bool ticket_counts(const struct core_viewer *viewer, const struct ticket 
                     viewer->has_user == (ticket->user != 0)));
 }
 
-/* Without an index SENT, ACKED and SEARCHABLE are one: nothing of the ticket waits any more. */
 static enum core_wait_outcome look_at_ticket(const struct ticket *ticket,
                                              struct core_wait_visible *wait)
 {
-    if (ticket->open == 0) {
+    bool parked = ticket->parked != 0 || ticket->discarded != 0;
+    uint32_t waits = ticket->open - (wait->stage == VISIBLE_SENT ? ticket->flying : 0u);
+    if (!parked && waits == 0) {
         return CORE_WAIT_REACHED;
     }
     wait->pending = ticket->id;
     wait->open = ticket->open;
-    return ticket->parked != 0 ? CORE_WAIT_PARKED : CORE_WAIT_PENDING;
+    return parked ? CORE_WAIT_PARKED : CORE_WAIT_PENDING;
 }
 
 static enum core_wait_outcome wait_ticket(const struct core *core,
@@ -189,8 +190,11 @@ static enum core_wait_outcome wait_tickets(const struct core *core,
                                            struct core_wait_visible *wait)
 {
     uint32_t place = wait->pending == 0 ? 0 : tickets_find(&core->tickets, wait->pending);
-    if (place != 0 && tickets_at(&core->tickets, place)->open != 0) {
-        return look_at_ticket(tickets_at(&core->tickets, place), wait);
+    if (place != 0) {
+        enum core_wait_outcome outcome = look_at_ticket(tickets_at(&core->tickets, place), wait);
+        if (outcome != CORE_WAIT_REACHED) {
+            return outcome;
+        }
     }
     wait->pending = 0;
     wait->open = 0;

@@ -5,7 +5,16 @@
 #include "server/core/life.h"
 #include "server/core/stream.h"
 
-#define SNAPSHOT_MAGIC 0x3145524f43544341u /* "ACTCORE1" */
+#define SNAPSHOT_MAGIC       0x3145524f43544341u /* "ACTCORE1" */
+#define SNAPSHOT_MAGIC_INDEX 0x3245524f43544341u /* "ACTCORE2": and what an index brought */
+
+/* Whether there is anything of the last section. A state that never met an index has none, and is
+ * written as before there was one. */
+static bool has_index(const struct core *core)
+{
+    return core->batches.last_number != 0 || core->batches.last_version != 0 ||
+           core->parked.last_id != 0 || core->pending.urgent.count != 0;
+}
 
 struct snapshot_head {
     uint64_t magic;
@@ -15,7 +24,8 @@ struct snapshot_head {
 
 static void put_all(const struct core *core, struct stream_out *out)
 {
-    struct snapshot_head head = {SNAPSHOT_MAGIC, CORE_LIMIT_COUNT, core->peak};
+    struct snapshot_head head = {has_index(core) ? SNAPSHOT_MAGIC_INDEX : SNAPSHOT_MAGIC,
+                                 CORE_LIMIT_COUNT, core->peak};
     struct core_scalars scalars = {.limits = core->limits,
                                    .limits_given = core->limits_given,
                                    .version = core->version,
@@ -35,6 +45,11 @@ static void put_all(const struct core *core, struct stream_out *out)
     tickets_save(&core->tickets, out);
     pending_save(&core->pending, out);
     feed_window_save(&core->feed, out);
+    if (has_index(core)) {
+        pending_save_more(&core->pending, out);
+        batches_save(&core->batches, out);
+        parked_save(&core->parked, out);
+    }
 }
 
 int core_snapshot_write(const struct core *core, const struct core_stream *stream)
@@ -59,8 +74,8 @@ uint64_t core_state_hash(const struct core *core)
 static void get_head(struct stream_in *in, struct snapshot_head *head)
 {
     if (stream_get(in, head, sizeof *head) &&
-        (head->magic != SNAPSHOT_MAGIC || head->limit_count != CORE_LIMIT_COUNT ||
-         core_limits_check_each(&head->peak) != NULL)) {
+        ((head->magic != SNAPSHOT_MAGIC && head->magic != SNAPSHOT_MAGIC_INDEX) ||
+         head->limit_count != CORE_LIMIT_COUNT || core_limits_check_each(&head->peak) != NULL)) {
         stream_refuse(in, CORE_MALFORMED);
     }
 }
@@ -86,23 +101,24 @@ static bool covers(const struct core_limits *larger, const struct core_limits *s
     return true;
 }
 
-static void get_scalars(struct core *core, struct stream_in *in)
+/* Returns whether the last section follows. */
+static bool get_scalars(struct core *core, struct stream_in *in)
 {
     struct snapshot_head head;
     struct core_scalars scalars;
     get_head(in, &head);
     if (!stream_get(in, &scalars, sizeof scalars)) {
-        return;
+        return false;
     }
     if (!covers(&core->capacity, &head.peak)) {
         stream_refuse(in, CORE_TOO_LARGE);
-        return;
+        return false;
     }
     if (core_limits_check(&scalars.limits) != NULL || !covers(&head.peak, &scalars.limits) ||
         scalars.version == 0 || scalars.version > CORE_VERSION || scalars.limits_given > 1 ||
         !time_sound(&scalars.time)) {
         stream_refuse(in, CORE_MALFORMED);
-        return;
+        return false;
     }
     core->peak = head.peak;
     core->limits = scalars.limits;
@@ -112,11 +128,12 @@ static void get_scalars(struct core *core, struct stream_in *in)
     core->index = scalars.index;
     core->time = scalars.time;
     memcpy(core->digests, scalars.digests, sizeof core->digests);
+    return head.magic == SNAPSHOT_MAGIC_INDEX;
 }
 
 static void get_all(struct core *core, struct stream_in *in)
 {
-    get_scalars(core, in);
+    bool index = get_scalars(core, in);
     names_load(&core->names, in);
     activities_load(&core->activities, in);
     results_load(&core->results, in);
@@ -127,6 +144,14 @@ static void get_all(struct core *core, struct stream_in *in)
     tickets_load(&core->tickets, &core->names, in);
     pending_load(&core->pending, in);
     feed_window_load(&core->feed, in);
+    if (index) {
+        pending_load_more(&core->pending, in);
+        batches_load(&core->batches, in);
+        parked_load(&core->parked, in);
+        if (in->error == 0 && !has_index(core)) { /* it is written in one way only */
+            stream_refuse(in, CORE_MALFORMED);
+        }
+    }
 }
 
 int core_snapshot_read(struct core *core, const struct core_stream *stream)

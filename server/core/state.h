@@ -4,11 +4,13 @@
 #define ACTIVITYD_SERVER_CORE_STATE_H
 
 #include "server/core/activities.h"
+#include "server/core/batches.h"
 #include "server/core/changes.h"
 #include "server/core/children.h"
 #include "server/core/core.h"
 #include "server/core/feed_window.h"
 #include "server/core/names.h"
+#include "server/core/parked.h"
 #include "server/core/pending.h"
 #include "server/core/presence.h"
 #include "server/core/progress.h"
@@ -48,6 +50,8 @@ struct core {
     struct changes changes;
     struct tickets tickets;
     struct pending pending;
+    struct batches batches;
+    struct parked_documents parked;
     struct feed_window feed;
 
     /* Not state. */
@@ -77,6 +81,10 @@ void emit_exhausted(struct core *core, enum status_reason reason);
  * refusal. False: it is new, and nothing was emitted. */
 bool emit_known_request(struct core *core, const struct request_identity *identity,
                         void (*again)(struct core *core, const struct request_answer *answer));
+
+/* A long reply, written in place: what is written to core->effects between the two is its body. */
+uint8_t *emit_reply_begin(struct core *core);
+void emit_reply_end(struct core *core, uint8_t *begun);
 
 /* An event: gets its sequence and time, goes into the effects and into the feed window. */
 void emit_event(struct core *core, struct event *event);
@@ -121,8 +129,21 @@ void apply_batch(struct core *core, const struct command *command);
 void apply_destroy(struct core *core, const struct command *command);
 void apply_record(struct core *core, const struct command *command);
 
-/* What becomes due of the changes that wait for the index: within one entry. Defined beside
- * apply_record. */
+void apply_take(struct core *core, const struct command *command);
+void apply_result(struct core *core, const struct command *command);
+void apply_index_start(struct core *core, const struct command *command);
+void apply_parked(struct core *core, const struct command *command);
+
+/* What becomes due of the changes that wait for the index, when there is none: sent and accepted in
+ * one step, within one entry. */
 void flush_pending(struct core *core);
+
+/* What was taken of a document is in the index now, since a batch that was sent at this time: the
+ * window is told, and what waits no more leaves. What is left goes `behind` the others, or before
+ * them. */
+void accept_document(struct core *core, uint32_t document, uint64_t sent_ms, bool behind);
+
+/* There is no index any more: nothing is in flight or parked, all waits again. */
+void index_leave(struct core *core);
 
 #endif

@@ -1,5 +1,6 @@
 #include "server/core/tickets.h"
 
+#include "proto/limits.h"
 #include "server/check.h"
 #include "server/core/shares.h"
 #include "server/core/stream.h"
@@ -105,6 +106,12 @@ void tickets_item_done(struct tickets *tickets, uint32_t place, uint64_t service
     }
 }
 
+void tickets_item_discarded(struct tickets *tickets, uint32_t place, uint64_t service_ms)
+{
+    tickets_at(tickets, place)->discarded++;
+    tickets_item_done(tickets, place, service_ms);
+}
+
 uint32_t tickets_find(const struct tickets *tickets, uint64_t id)
 {
     uint32_t place = hash_first(&tickets->by_id, hash_mix(id));
@@ -199,12 +206,11 @@ const char *tickets_verify(struct tickets *tickets, const struct names *names, u
     for (uint32_t at = table_next(&tickets->table, 0); at != 0;
          at = table_next(&tickets->table, at)) {
         const struct ticket *ticket = tickets_at(tickets, at);
-        if (!names_sound(ticket, names) || !job_sound(tickets, at) || ticket->id == 0 ||
-            ticket->zero != 0) {
+        if (!names_sound(ticket, names) || !job_sound(tickets, at) || ticket->id == 0) {
             return "tickets: one without its names, number or job";
         }
-        if (ticket->open < ticket->parked || ticket->done_ms > service_ms ||
-            (ticket->open != 0 && ticket->done_ms != 0)) {
+        if (ticket->open > LIMIT_CHANGES || ticket->discarded > LIMIT_CHANGES - ticket->open ||
+            ticket->done_ms > service_ms || (ticket->open != 0 && ticket->done_ms != 0)) {
             return "tickets: one with impossible counts or times";
         }
         done += ticket->open == 0;

@@ -14,10 +14,11 @@ struct ticket {
     uint64_t done_ms; /* service time of the end, 0 while open */
     uint32_t tenant;  /* names, held */
     uint32_t principal;
-    uint32_t user;   /* 0 = none */
-    uint32_t open;   /* changes that the index has not accepted */
-    uint32_t parked; /* of these, those that an admin has to decide about */
-    uint32_t zero;
+    uint32_t user;            /* 0 = none */
+    uint32_t open;            /* changes that the index has not accepted */
+    uint32_t parked;          /* of these, those that an admin has to decide about */
+    uint16_t flying;          /* of these, those in a batch */
+    uint16_t discarded;       /* not open any more, and never written */
     struct list_links of_job; /* among the tickets of its job */
     struct list_links done;   /* in the order of their end */
 };
@@ -57,8 +58,9 @@ static inline struct ticket *tickets_at(const struct tickets *tickets, uint32_t 
     return table_at(&tickets->table, place);
 }
 
-/* One change of the ticket was accepted by the index or discarded. */
+/* One change of the ticket was accepted by the index, or discarded. */
 void tickets_item_done(struct tickets *tickets, uint32_t place, uint64_t service_ms);
+void tickets_item_discarded(struct tickets *tickets, uint32_t place, uint64_t service_ms);
 
 /* Place of a kept ticket by its number, 0 when there is none. */
 uint32_t tickets_find(const struct tickets *tickets, uint64_t id);

@@ -202,6 +202,12 @@ const char *state_verify(struct core *core)
     wrong = wrong != NULL
                 ? wrong
                 : pending_verify(&core->pending, &core->changes, &core->names, &core->tickets, now);
+    wrong = wrong != NULL ? wrong
+                          : batches_verify(&core->batches, &core->pending, &core->changes,
+                                           core->time.wall_ms);
+    wrong = wrong != NULL
+                ? wrong
+                : parked_verify(&core->parked, &core->pending, &core->changes, core->time.wall_ms);
     wrong = wrong != NULL ? wrong : feed_window_verify(&core->feed, now);
     if (wrong == NULL && !times_sound(core)) {
         wrong = "something happened in the future";

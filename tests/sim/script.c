@@ -453,6 +453,10 @@ static bool read_change(struct line *line)
         struct bytes key = read_word(line, "=");
         if (is(key, "deleted")) {
             change.deleted = true;
+        } else if (is(key, "fragment")) {
+            change.fragment = true;
+        } else if (is(key, "urgent")) {
+            change.urgent = true;
         } else if (is(key, "share")) {
             expect(line, '=');
             change.groups.count = read_list(line, change.groups.names, LIMIT_OBJECT_GROUPS);

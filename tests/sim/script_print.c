@@ -185,6 +185,8 @@ static void print_changes(FILE *to, const struct command_record *record)
         if (change.deleted) {
             fputs(" deleted", to);
         }
+        fputs(change.fragment ? " fragment" : "", to);
+        fputs(change.urgent ? " urgent" : "", to);
         print_field(to, "json", change.json);
     }
     if (record->change_count > 16) {
@@ -242,11 +244,25 @@ static const char *const kinds[] = {[0] = "none",
                                     [COMMAND_UPDATE] = "update",
                                     [COMMAND_BATCH] = "batch",
                                     [COMMAND_DESTROY] = "destroy",
-                                    [COMMAND_RECORD] = "record"};
+                                    [COMMAND_RECORD] = "record",
+                                    [COMMAND_TAKE] = "take",
+                                    [COMMAND_RESULT] = "result",
+                                    [COMMAND_INDEX_START] = "index_start",
+                                    [COMMAND_PARKED] = "parked"};
 
 static const char *kind_name(uint8_t kind)
 {
     return kind < COMMAND_KIND_END ? kinds[kind] : "?";
+}
+
+static void print_result(FILE *to, const struct command_result *result)
+{
+    fprintf(to, " batch=%" PRIu64, result->batch);
+    print_id(to, "seen", result->version_seen);
+    fputc(' ', to);
+    for (uint32_t i = 0; i < result->count; i++) {
+        fputc("?ARP"[result->outcomes.at[i] & 3], to);
+    }
 }
 
 void script_print_command(FILE *to, const struct command *command)
@@ -284,6 +300,19 @@ void script_print_command(FILE *to, const struct command *command)
         print_id(to, "job", command->record.job_id);
         print_changes(to, &command->record);
         break;
+    case COMMAND_TAKE:
+        fprintf(to, " documents=%" PRIu32 " bytes=%" PRIu64, command->take.documents_max,
+                command->take.bytes_max);
+        break;
+    case COMMAND_RESULT:
+        print_result(to, &command->result);
+        break;
+    case COMMAND_PARKED:
+        print_caller(to, &command->parked.caller);
+        fprintf(to, " park_id=%" PRIu64 " %s", command->parked.park_id,
+                command->parked.action == PARKED_RETRY ? "retry" : "discard");
+        break;
+    case COMMAND_INDEX_START:
     case COMMAND_KIND_END:
         break;
     }
@@ -298,6 +327,29 @@ void script_print_entry(FILE *to, const struct entry *entry)
             entry->head.flags & ENTRY_JUMP ? " jump" : "");
     for (uint32_t i = 0; i < entry->count; i++) {
         script_print_command(to, &entry->commands[i]);
+    }
+}
+
+static void print_take(FILE *to, struct bytes body)
+{
+    struct reply_take reply;
+    struct take_document document;
+    struct take_change change;
+    reply_take_read(body, &reply);
+    fprintf(to, " batch=%" PRIu64 " cause=%d changes=%" PRIu32, reply.batch, (int)reply.cause,
+            reply.changes);
+    struct reader from = reader_of(reply.documents);
+    while (take_document_next(&from, &document)) {
+        fputc(' ', to);
+        script_print_bytes(to, document.tenant);
+        fputc('/', to);
+        script_print_bytes(to, document.model);
+        fputc('/', to);
+        script_print_bytes(to, document.document_id);
+        fputc(document.kind == TAKE_WHOLE ? '=' : '+', to);
+        while (take_change_next(&from, &document, &change)) {
+            fprintf(to, "%s%" PRIu32, change.deleted ? "x" : "j", change.json.length);
+        }
     }
 }
 
@@ -336,6 +388,21 @@ static void print_reply(FILE *to, const struct effect *effect)
         reply_record_read(effect->body, &reply);
         fprintf(to, " ticket=0x%016" PRIx64 " accepted=%" PRId64, reply.ticket,
                 (int64_t)(reply.accept_ms - SCRIPT_CLOCK_MS));
+    } else if (effect->kind == COMMAND_TAKE) {
+        print_take(to, effect->body);
+    } else if (effect->kind == COMMAND_RESULT) {
+        struct reply_result reply;
+        reply_result_read(effect->body, &reply);
+        fprintf(to, "%s acked=%" PRIu32 " retried=%" PRIu32 " parked=%" PRIu32,
+                reply.stale ? " stale" : "", reply.acked, reply.retried, reply.parked);
+    } else if (effect->kind == COMMAND_INDEX_START) {
+        struct reply_index_start reply;
+        reply_index_start_read(effect->body, &reply);
+        fprintf(to, " back=%" PRIu32, reply.documents);
+    } else if (effect->kind == COMMAND_PARKED) {
+        struct reply_parked reply;
+        reply_parked_read(effect->body, &reply);
+        fprintf(to, "%s changes=%" PRIu32, reply.found ? "" : " unknown", reply.changes);
     }
     fputc('\n', to);
 }

@@ -227,7 +227,8 @@ static void test_the_golden_journal(void **state)
         show_difference(text, told);
         fail_msg("the core does not do what " GOLDEN " tells");
     }
-    for (int kind = COMMAND_EPOCH; kind < COMMAND_KIND_END; kind++) {
+    /* The commands of the index come after these. */
+    for (int kind = COMMAND_EPOCH; kind <= COMMAND_RECORD; kind++) {
         assert_true(golden.kinds[kind] > 0);
     }
     for (int kind = EVENT_ACTIVITY_CREATED; kind <= EVENT_INDEX_CHANGED; kind++) {

@@ -112,6 +112,22 @@ static struct command example(enum command_kind kind)
                                            .change_count = 2,
                                            .changes = bytes_of(list, to.wanted)};
         break;
+    case COMMAND_TAKE:
+        c.take = (struct command_take){.documents_max = 500, .bytes_max = 1 << 20};
+        break;
+    case COMMAND_RESULT:
+        command_reason_put(&to, drive_text("MAPPING"), drive_text("no such field"));
+        command_reason_put(&to, drive_text(""), drive_text(""));
+        c.result = (struct command_result){.batch = 77,
+                                           .version_seen = 1u << 30,
+                                           .count = 4,
+                                           .outcomes = drive_text("\x03\x01\x03\x02"),
+                                           .reasons = bytes_of(list, to.wanted)};
+        break;
+    case COMMAND_PARKED:
+        c.parked = (struct command_parked){full_caller(), 5, PARKED_DISCARD};
+        break;
+    case COMMAND_INDEX_START:
     case COMMAND_KIND_END:
         break;
     }

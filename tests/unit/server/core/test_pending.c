@@ -32,6 +32,7 @@ static void save(const void *at, struct stream_out *out)
     changes_save(&world->changes, out);
     tickets_save(&world->tickets, out);
     pending_save(&world->pending, out);
+    pending_save_more(&world->pending, out);
 }
 
 static const char *verify(struct world *world)
@@ -51,6 +52,7 @@ static void load(void *at, struct stream_in *in)
         changes_load(&world->changes, &world->names, in);
         tickets_load(&world->tickets, &world->names, in);
         pending_load(&world->pending, in);
+        pending_load_more(&world->pending, in);
     }
     if (in->error == 0 && verify(world) != NULL) {
         stream_refuse(in, CORE_MALFORMED);
@@ -103,15 +105,17 @@ static uint32_t add(struct world *world, const char *tenant, const char *id, con
 
 static uint32_t take(struct world *world, struct pending_room *room)
 {
+    room->service_ms = world->now_ms;
     uint32_t document =
-        pending_take(&world->pending, &world->changes, &world->limits, world->now_ms, room);
+        pending_take(&world->pending, &world->changes, &world->tickets, &world->limits, room);
     assert_null(verify(world));
     return document;
 }
 
 static bool begin(struct world *world, struct pending_room *room)
 {
-    return pending_begin(&world->pending, &world->changes, &world->limits, world->now_ms, room);
+    return pending_begin(&world->pending, &world->changes, &world->limits, world->now_ms, room) !=
+           TAKE_NONE;
 }
 
 static void settle(struct world *world, uint32_t document, uint32_t accepted)
