@@ -5,8 +5,8 @@
 #include "server/check.h"
 #include "server/engine/memory.h"
 
-/* Who found no place comes back after so long. */
-#define RETRY_CROWDED_MS 1000
+/* Who found no place, or a server that is about to stop, comes back after so long. */
+#define RETRY_IN_VAIN_MS 1000
 
 _Static_assert(WAITS_QUERY_MAX > 64 + LIMIT_TENANT_LENGTH + LIMIT_PRINCIPAL_LENGTH +
                                      LIMIT_USER_LENGTH +
@@ -95,8 +95,8 @@ void waits_take(struct waits *waits, const struct core *core, const struct inbox
         return;
     }
     if (length == 0) {
-        bool crowded = item->crowded || (item->wait_until_ms != 0 && !closing);
-        length = answer_wait_over(waits->epoch, &wait, crowded ? RETRY_CROWDED_MS : 0, frame);
+        bool in_vain = item->crowded || item->wait_until_ms != 0;
+        length = answer_wait_over(waits->epoch, &wait, in_vain ? RETRY_IN_VAIN_MS : 0, frame);
     }
     answer(waits, item->token, frame, length);
 }
@@ -128,21 +128,39 @@ struct round {
     bool look; /* something may have happened */
     bool ask;  /* whether they are still there */
     bool closing;
+    uint32_t long_looks; /* that may still be taken */
+    bool goes_on;        /* another round has to look, although nothing changes */
 };
 
+/* Whether its turn comes in this round. Of the long looks those that were begun first are brought
+ * to their end, and then cost no more. */
+static bool has_turn(const struct wait_slot *slot, struct round *round)
+{
+    if (round->look && round->long_looks == 0 && answer_wait_may_be_long(&slot->wait)) {
+        round->goes_on = true;
+        return false;
+    }
+    return round->look;
+}
+
 /* Whether it is over; then it was answered. */
-static bool is_over(struct waits *waits, struct wait_slot *slot, const struct round *round)
+static bool is_over(struct waits *waits, struct wait_slot *slot, struct round *round)
 {
     bool over = round->closing || slot->until_ms <= round->now_ms ||
                 (round->ask && slot->gone != NULL && atomic_load(slot->gone));
-    if (!over && !round->look) {
+    if (!over && !has_turn(slot, round)) {
         return false;
     }
     uint8_t frame[ANSWER_WAIT_MAX];
     const struct command_caller *caller = &waits->places[slot->place].caller;
     size_t length = answer_wait_look(round->core, caller, waits->epoch, &slot->wait, frame);
     if (length == 0 && over) {
-        length = answer_wait_over(waits->epoch, &slot->wait, 0, frame);
+        uint32_t retry_after_ms = round->closing ? RETRY_IN_VAIN_MS : 0;
+        length = answer_wait_over(waits->epoch, &slot->wait, retry_after_ms, frame);
+    }
+    if (length == 0 && answer_wait_goes_on(&slot->wait)) {
+        round->goes_on = true;
+        round->long_looks -= round->long_looks > 0;
     }
     if (length == 0) {
         return false;
@@ -160,22 +178,21 @@ bool waits_step(struct waits *waits, const struct core *core, uint64_t now_ms, b
                           .now_ms = now_ms,
                           .look = look_at(waits) <= now_ms,
                           .ask = waits->asked_ms + WAITS_GONE_MS <= now_ms,
-                          .closing = closing};
+                          .closing = closing,
+                          .long_looks = WAITS_LONG_LOOKS};
     uint64_t over_ms = WAKE_NEVER;
-    bool goes_on = false;
     for (uint32_t i = 0; i < waits->count;) {
         struct wait_slot *slot = &waits->slots[i];
         if (is_over(waits, slot, &round)) {
             leave(waits, i);
         } else {
             over_ms = slot->until_ms < over_ms ? slot->until_ms : over_ms;
-            goes_on = goes_on || answer_wait_goes_on(&slot->wait);
             i++;
         }
     }
     waits->over_ms = over_ms;
     if (round.look) {
-        waits->changed = goes_on;
+        waits->changed = round.goes_on;
         waits->looked_ms = now_ms;
     }
     if (round.ask) {

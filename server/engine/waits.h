@@ -13,6 +13,8 @@
 
 /* Between two looks at all that wait: entries come far more often. */
 #define WAITS_LOOK_MS 10
+/* Long looks that one round may take, so that commands need not wait for many of them. */
+#define WAITS_LONG_LOOKS 64
 /* Between two looks at whether those who wait are still there. */
 #define WAITS_GONE_MS 100
 

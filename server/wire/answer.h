@@ -76,6 +76,8 @@ size_t answer_wait_look(const struct core *core, const struct command_caller *ca
 /* Whether the last look returned 0 only because there was too much to look at in one go: the next
  * one may find that it has happened although nothing has changed meanwhile. */
 bool answer_wait_goes_on(const struct answer_wait *wait);
+/* Whether a look may be long at all: at many children or tickets. The others are a few steps. */
+bool answer_wait_may_be_long(const struct answer_wait *wait);
 /* That it has not happened, and how things stood at the last look. retry_after_ms: 0, or when to
  * come back although the status is OK. */
 size_t answer_wait_over(uint64_t epoch, const struct answer_wait *wait, uint32_t retry_after_ms,

@@ -93,6 +93,12 @@ bool answer_wait_goes_on(const struct answer_wait *wait)
                                                  : wait->visible.pending) == 0;
 }
 
+bool answer_wait_may_be_long(const struct answer_wait *wait)
+{
+    return wait->method == METHOD_WAIT_ACTIVITY ? wait->activity.children
+                                                : wait->visible.job_id != 0;
+}
+
 size_t answer_wait_over(uint64_t epoch, const struct answer_wait *wait, uint32_t retry_after_ms,
                         uint8_t *to)
 {
