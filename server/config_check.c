@@ -118,6 +118,10 @@ int config_check(struct config *config, char *error, size_t size)
     if (config->dev && fill_development(config, error, size) != 0) {
         return -1;
     }
+    if (config->limits.index_mode != 0) {
+        return refuse("index_mode", "this version writes to no index yet: leave it at 0", error,
+                      size);
+    }
     if (check_feed(config, error, size) != 0) {
         return -1;
     }

@@ -38,7 +38,9 @@ bool latest_step(struct latest *latest, struct core *core, const struct core_inf
         return false;
     }
     latest->collected_ms = now_ms;
-    core_progress_remind(core, (uint32_t)(info->slots / ROUND_PERIODS + 1));
+    latest->owed += info->slots; /* of few slots it is one now and then */
+    core_progress_remind(core, (uint32_t)(latest->owed / ROUND_PERIODS));
+    latest->owed %= ROUND_PERIODS;
     if (atomic_load(&latest->outbox->progress_waiting) > 0) {
         return true; /* who listens is slow: later values take the place of these */
     }

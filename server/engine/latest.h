@@ -13,6 +13,7 @@ struct latest {
     struct outbox *outbox;
     struct progress_columns *columns; /* NULL: nobody can want it */
     _Atomic bool wanted;
+    uint64_t owed;         /* of a round: slots times periods that have not been reminded of */
     uint64_t collected_ms; /* when it was last collected, CLOCK_BOOTTIME */
 };
 

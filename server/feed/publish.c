@@ -54,7 +54,8 @@ struct feed_publisher {
     uint64_t position; /* of the last event published, or passed over while nobody listened */
     uint64_t number;   /* of the last progress published or passed over */
     uint32_t subscribers;
-    uint64_t history_ms; /* when the last message of each topic left */
+    int64_t published_ns; /* when events left last, CLOCK_MONOTONIC */
+    uint64_t history_ms;  /* when the last message of each topic left */
     uint64_t progress_ms;
     uint8_t message[LIMIT_FEED_MESSAGE_BYTES];
     _Alignas(8) uint8_t copy[FEED_RING_COPY_MAX];
@@ -241,11 +242,20 @@ static bool is_due(const struct feed_publisher *publisher, uint64_t last_ms)
     return now_of(publisher) - last_ms >= LIMIT_FEED_HEARTBEAT_MS;
 }
 
+static int64_t real_ns(void)
+{
+    struct timespec now;
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* Whoever has just come learns at once where the history stands. */
 static void publish(struct feed_publisher *publisher, bool somebody_came)
 {
     bool told = publish_history(publisher);
-    if (!told && (somebody_came || is_due(publisher, publisher->history_ms))) {
+    if (told) {
+        publisher->published_ns = real_ns();
+    } else if (somebody_came || is_due(publisher, publisher->history_ms)) {
         send_empty(publisher, false);
     }
     size_t length = take_progress(publisher);
@@ -254,11 +264,15 @@ static void publish(struct feed_publisher *publisher, bool somebody_came)
     }
 }
 
-/* Lets more events come to the one that is there. */
-static void gather(void)
+/* Lets more events come to the one that is there, but not longer than since the last message: the
+ * first event after a pause leaves at once, and a stream of them is cut every PUBLISH_DELAY_MS. */
+static void gather(const struct feed_publisher *publisher)
 {
-    struct timespec delay = {.tv_nsec = PUBLISH_DELAY_MS * 1000000L};
-    (void)nanosleep(&delay, NULL);
+    int64_t rest_ns = publisher->published_ns + PUBLISH_DELAY_MS * INT64_C(1000000) - real_ns();
+    if (rest_ns > 0) {
+        struct timespec delay = {.tv_nsec = (long)rest_ns};
+        (void)nanosleep(&delay, NULL);
+    }
 }
 
 static bool is_behind(const struct feed_publisher *publisher)
@@ -286,7 +300,7 @@ static void *run(void *context)
         feed_waiter_wait(&publisher->waiter, subscribers == 0 ? UINT64_MAX : publisher->position,
                          next_look_ms(publisher));
         if (subscribers != 0 && is_behind(publisher)) {
-            gather();
+            gather(publisher);
         }
     }
     if (publisher->subscribers != 0) {

@@ -2,7 +2,8 @@
  * heartbeat each second, a goodbye at the end. One thread of its own. What it publishes was durable
  * before it came into the ring.
  *
- * A message is cut at LIMIT_FEED_FRAME_BYTES, or PUBLISH_DELAY_MS after its first event. While
+ * A message is cut at LIMIT_FEED_FRAME_BYTES, or PUBLISH_DELAY_MS after the one before: an event
+ * after a pause leaves at once. While
  * nobody subscribes nothing is encoded. */
 #ifndef ACTIVITYD_SERVER_FEED_PUBLISH_H
 #define ACTIVITYD_SERVER_FEED_PUBLISH_H

@@ -225,6 +225,7 @@ static void test_flags_that_are_refused(void **state)
         {"--feed-listen", "tls+tcp://10.0.0.1:1", "feed_listen: with --dev only"},
         {"--feed-listen", "tls+tcp://127.0.0.1:7401", "feed_listen: must not be the same"},
         {"--feed-listen", "None", "feed_listen: must begin with"},
+        {"--index-mode", "1", "index_mode: this version writes to no index"},
         {"--feed-url", "tcp://x:1", "feed_url: must begin with"},
         {"--feed-queue-frames", "7", "--feed-queue-frames: \"7\" is not a number from 8 to 8192"},
         {"--waits-per-principal", "0", "--waits-per-principal: \"0\""},
