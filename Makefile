@@ -25,7 +25,7 @@ O   := $(OUT)/obj
 # --- Dependencies: .make/deps.sh installs or fetches them and tells in deps.mk where NNG is ---------------------------
 
 .DEFAULT_GOAL := all
-ifneq ($(filter-out help clean deps,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean deps opensearch,$(or $(MAKECMDGOALS),all)),)
 $(DEPS)/deps.mk: .make/deps.sh
 	@.make/deps.sh $(DEPS)
 include $(DEPS)/deps.mk
@@ -43,7 +43,7 @@ MODE       := $(or $(MODE_$(VARIANT)),$(error VARIANT is plain, asan, tsan or fu
 FLAGS    := -std=gnu11 -g -fPIE -pthread $(MODE)
 INCLUDE   = -I. -Iclient/include -I$(B)/gen $(NNG_CFLAGS)
 LINK     := -pie -pthread $(filter-out -D%,$(MODE)) -Wl,-z,relro,-z,now -Wl,--as-needed
-LIBS      = $(NNG_LIBS) -lprotobuf-c -lconfuse -lxxhash -ljansson -lcmocka -lm
+LIBS      = $(NNG_LIBS) -lprotobuf-c -lconfuse -lxxhash -ljansson -lcurl -lcmocka -lm
 
 # --- What is built ----------------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ $(PROGRAM):
 
 # --- Targets: `name: ... ## text` is a line of `make help` --------------------------------------------------------------
 
-.PHONY: all run demo tests test check lint format bench asan-test tsan-test interop fuzz certs deps install clean help
+.PHONY: all run demo tests test check lint format bench asan-test tsan-test interop opensearch fuzz certs deps install clean help
 all: $(MAIN) $(OUT)/libactivity.a $(EXAMPLE) ## build activityd, activityctl, libactivity and the examples
 	$(if $(filter $(B)/plain,$(OUT)),@$(foreach m,$(MAIN),ln -sf plain/$(notdir $m) $(B)/;))
 
@@ -162,6 +162,9 @@ soak-%: all $(TESTS) ## run the test or fuzz program of that name with N times i
 interop: all ## the clients in Python and Go (tests/interop) against the server; fetches their libraries with pip and go
 	@INTEROP_DIR=$(B)/interop DEPS=$(DEPS) tests/run.sh $(OUT)/logs tests/interop/test_python.sh tests/interop/test_go.sh
 
+opensearch: ## start a real OpenSearch in the foreground, to try out (DATA=.data, ARGS=secure); fetched with mvn
+	@tests/opensearch/run.sh $(DATA)/opensearch $(ARGS)
+
 fuzz: ## search with libFuzzer (FUZZ=frame SECONDS=30); what it finds is kept in build/corpus
 	@$(MAKE) VARIANT=fuzz CC=clang $(B)/fuzz-clang/tests/fuzz/fuzz_$(FUZZ)
 	@mkdir -p $(B)/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ)
@@ -180,8 +183,8 @@ deps: ## install the Debian packages that are missing; on Debian 12 also fetch a
 install: all ## install programs, library, header, examples and man pages (PREFIX=/usr/local, DESTDIR=)
 	@.make/install.sh "$(DESTDIR)" "$(PREFIX)" $(OUT) $(if $(NNG_ARCHIVES),"$(NNG_ARCHIVES) $(OUT)/libshim.a","")
 
-clean: ## remove everything built (but not the fetched NNG and mbedTLS in build/deps)
-	@! [ -d $(B) ] || find $(B) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
+clean: ## remove everything built (but not what was fetched: NNG and mbedTLS in build/deps, OpenSearch)
+	@! [ -d $(B) ] || find $(B) -mindepth 1 -maxdepth 1 ! -name deps ! -name opensearch -exec rm -rf {} +
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
