@@ -108,8 +108,8 @@ void scene_end(struct scene *scene)
 
 const char *scene_path(const struct scene *scene, const char *name)
 {
-    static char ring[16][SCENE_PATH_MAX];
-    static unsigned at;
+    static _Thread_local char ring[16][SCENE_PATH_MAX];
+    static _Thread_local unsigned at;
     char *path = ring[at++ % 16];
     (void)snprintf(path, SCENE_PATH_MAX, "%s/%s", scene->directory, name);
     return path;
@@ -360,8 +360,8 @@ size_t server_descriptors(const struct server *server)
 
 void client_options(struct activity_options *options, const struct server *server, const char *who)
 {
-    static const char *servers[16];
-    static unsigned at;
+    static _Thread_local const char *servers[16];
+    static _Thread_local unsigned at;
     struct activity_options standard = ACTIVITY_OPTIONS_INIT;
     char name[64];
     *options = standard;

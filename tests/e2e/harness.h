@@ -31,7 +31,7 @@ struct scene {
 void scene_make(struct scene *scene);
 void scene_end(struct scene *scene); /* removes the directory; accepts one that was never made */
 
-/* DIRECTORY/name, in a static ring of buffers: good for a few calls. */
+/* DIRECTORY/name, in a ring of buffers of this thread: good for a few calls. */
 const char *scene_path(const struct scene *scene, const char *name);
 void scene_write(const struct scene *scene, const char *name, const char *text);
 /* A whole file, terminated; the caller frees it. NULL when it cannot be read. */
@@ -77,8 +77,8 @@ size_t server_descriptors(const struct server *server);
  * the test on failure. */
 activity_client *client_of(const struct server *server, const char *who, const char *tenant,
                            const char *user, const char *const *groups);
-/* Options that client_of would use, to be changed before activity_client_new. Strings live as long
- * as the scene. */
+/* Options that client_of would use, to be changed before activity_client_new. Its strings are good
+ * for a few calls of this thread. */
 void client_options(struct activity_options *options, const struct server *server, const char *who);
 
 uint16_t free_port(void);

@@ -117,7 +117,7 @@ static void test_a_stopped_subscriber_is_told(void **state)
 
 enum { JOBS = 10000 };
 static uint64_t jobs[JOBS];
-static uint8_t seen[JOBS];
+static _Atomic uint8_t seen[JOBS]; /* the percent of each, by the thread of the follower */
 
 static int by_number(const void *a, const void *b)
 {
@@ -136,7 +136,7 @@ static void note_progress(void *context, const struct activity_event *event)
     if (job == NULL) {
         return;
     }
-    seen[job - jobs] = (uint8_t)event->activity->percent;
+    atomic_store(&seen[job - jobs], (uint8_t)event->activity->percent);
     if (event->activity->status_text != NULL &&
         strcmp(event->activity->status_text, "the last word") == 0) {
         atomic_fetch_add(text, 1);
@@ -251,7 +251,7 @@ static void test_progress_is_merged_and_arrives(void **state)
         sleep_ms(20);
         late = 0;
         for (size_t k = 0; k < JOBS; k++) {
-            late += ((volatile uint8_t *)seen)[k] != 99;
+            late += atomic_load(&seen[k]) != 99;
         }
     }
     follower_stop(&follower);

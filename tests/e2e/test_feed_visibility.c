@@ -64,12 +64,7 @@ static size_t count_of(const char *const *names)
     return count;
 }
 
-static const char *principal_of(size_t viewer)
-{
-    static char names[VIEWERS][64];
-    (void)snprintf(names[viewer], sizeof names[viewer], "spiffe://test/%s", viewers[viewer].who);
-    return names[viewer];
-}
+static char principals[VIEWERS][64]; /* made by set_up, read by all threads */
 
 /* The rule in words: own tenant; admin; the owner, or the principal that calls for itself; a group
  * in common; and for documents "*" is everybody. */
@@ -104,7 +99,7 @@ static bool may_see(size_t v, const struct whose *whose)
         return false;
     }
     bool own = viewer->user != NULL ? strcmp(viewer->user, whose->user) == 0
-                                    : strcmp(principal_of(v), whose->principal) == 0;
+                                    : strcmp(principals[v], whose->principal) == 0;
     return viewer->admin || own || shares_group(viewer, whose);
 }
 
@@ -114,7 +109,7 @@ static struct whose whose_object(size_t object, bool of_document)
     const char *const *groups = group_sets[object % GROUP_SETS];
     bool for_all = groups[0] != NULL && strcmp(groups[0], "*") == 0; /* of documents only */
     return (struct whose){viewers[maker].tenant,
-                          principal_of((size_t)maker),
+                          principals[maker],
                           viewers[maker].user == NULL ? "" : viewers[maker].user,
                           groups,
                           for_all && !of_document ? 0 : count_of(groups),
@@ -221,6 +216,7 @@ static int set_up(void **state)
     scene_make(&scene);
     server_start(&server, &scene, NULL);
     for (size_t i = 0; i < VIEWERS; i++) {
+        (void)snprintf(principals[i], sizeof principals[i], "spiffe://test/%s", viewers[i].who);
         clients[i] = client_of(&server, viewers[i].who, viewers[i].tenant, viewers[i].user,
                                viewers[i].user == NULL ? NULL : viewers[i].groups);
     }
