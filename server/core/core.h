@@ -334,6 +334,9 @@ struct core_parked_walk {
 void core_parked_walk_init(struct core_parked_walk *walk, const struct core *core,
                            struct bytes tenant, uint64_t after);
 enum core_found core_parked_next(struct core_parked_walk *walk, struct core_parked *parked);
+/* Why a ticket is said to be parked: the first parked document with a change of it. False: none
+ * among the first LIMIT_FIND_TOUCHED parked changes. */
+bool core_parked_of_ticket(const struct core *core, uint64_t ticket, struct core_parked *parked);
 
 /* ---- Progress: which running activities have changed. No state, no effect, in no digest. ---- */
 

@@ -363,15 +363,17 @@ static bool changes_sound(struct pending *pending, const struct changes *changes
         return false;
     }
     uint64_t before_ms = 0;
+    uint64_t accepted_ms = 0;
     uint32_t urgent = 0;
     for (uint32_t id = document->waiting.first; id != 0;
          id = list_next(&pending->changes, LINKS, id)) {
         const struct pending_change *change = pending_at(pending, id);
         if (!change_sound(pending, document, names, tickets, id) || change->document != at ||
-            change->service_ms < before_ms) {
+            change->service_ms < before_ms || change->accept_ms < accepted_ms) {
             return false;
         }
         before_ms = change->service_ms;
+        accepted_ms = change->accept_ms;
         urgent += (change->flags & PENDING_URGENT) != 0;
     }
     uint64_t all = bytes_from(pending, document->waiting.first, UINT32_MAX);

@@ -116,32 +116,62 @@ static void fill_tickets(const struct core *core, const struct change_document *
     }
 }
 
+static void fill(const struct core *core, uint32_t at, struct core_parked *parked)
+{
+    const struct change_document *document = changes_document(&core->changes, at);
+    const struct parked *record =
+        parked_at(&core->parked, parked_find(&core->parked, document->park_id));
+    const struct pending_change *oldest = pending_at(&core->pending, document->waiting.first);
+    parked->park_id = record->park_id;
+    parked->since_ms = record->since_ms;
+    parked->changes = document->in_flight;
+    parked->behind = document->waiting.count - document->in_flight;
+    parked->fragments = (oldest->flags & PENDING_FRAGMENT) != 0;
+    parked->oldest_ms = oldest->accept_ms;
+    parked->ticket_count = 0;
+    fill_texts(core, document, record, parked);
+    fill_tickets(core, document, parked);
+}
+
 enum core_found core_parked_next(struct core_parked_walk *walk, struct core_parked *parked)
 {
     const struct core *core = walk->core;
     while (walk->next != 0 && !walk->none) {
-        const struct change_document *document = changes_document(&core->changes, walk->next);
+        uint32_t at = walk->next;
+        const struct change_document *document = changes_document(&core->changes, at);
         if (walk->touched++ == LIMIT_FIND_TOUCHED) {
             return CORE_EXHAUSTED;
         }
         walk->position = document->park_id;
-        walk->next = next_parked(core, walk->next);
+        walk->next = next_parked(core, at);
         if (walk->tenant == 0 || walk->tenant == document->tenant) {
-            const struct parked *record =
-                parked_at(&core->parked, parked_find(&core->parked, document->park_id));
-            const struct pending_change *oldest =
-                pending_at(&core->pending, document->waiting.first);
-            parked->park_id = record->park_id;
-            parked->since_ms = record->since_ms;
-            parked->changes = document->in_flight;
-            parked->behind = document->waiting.count - document->in_flight;
-            parked->fragments = (oldest->flags & PENDING_FRAGMENT) != 0;
-            parked->oldest_ms = oldest->accept_ms;
-            parked->ticket_count = 0;
-            fill_texts(core, document, record, parked);
-            fill_tickets(core, document, parked);
+            fill(core, at, parked);
             return CORE_FOUND;
         }
     }
     return CORE_END;
+}
+
+bool core_parked_of_ticket(const struct core *core, uint64_t ticket, struct core_parked *parked)
+{
+    uint32_t place = tickets_find(&core->tickets, ticket);
+    uint32_t touched = 0;
+    if (place == 0 || tickets_at(&core->tickets, place)->parked == 0) {
+        return false;
+    }
+    for (uint32_t at = core->pending.parked.first; at != 0; at = next_parked(core, at)) {
+        const struct change_document *document = changes_document(&core->changes, at);
+        uint32_t change = document->waiting.first;
+        for (uint32_t i = 0; i < document->in_flight; i++) {
+            if (pending_at(&core->pending, change)->ticket == place) {
+                fill(core, at, parked);
+                return true;
+            }
+            if (++touched == LIMIT_FIND_TOUCHED) {
+                return false;
+            }
+            change = pending_at(&core->pending, change)->links.next;
+        }
+    }
+    return false;
 }

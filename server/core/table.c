@@ -109,6 +109,18 @@ void table_save(const struct table *table, struct stream_out *out)
     }
 }
 
+/* Whoever takes a free record relies on its being zero behind the link. */
+static bool zeroed(const struct table *table, uint32_t id)
+{
+    const uint8_t *record = table_at(table, id);
+    for (uint32_t i = sizeof(uint32_t); i < table->record_bytes; i++) {
+        if (record[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Every record lives but those on the free list, which must be a chain without a loop. */
 static bool load_free(struct table *table)
 {
@@ -118,7 +130,7 @@ static bool load_free(struct table *table)
     uint32_t count = 0;
     uint32_t last = 0;
     for (uint32_t id = table->free_first; id != 0; id = next_free(table, id)) {
-        if (id > table->high || !table_live(table, id)) {
+        if (id > table->high || !table_live(table, id) || !zeroed(table, id)) {
             return false;
         }
         table->live[id / 64] &= ~((uint64_t)1 << (id % 64));

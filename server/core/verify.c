@@ -167,7 +167,7 @@ static bool within_peak(const struct core *core)
            core->names.tenants.used <= core->peak.tenants_max;
 }
 
-/* Service times lie in the past, timers at the present turn of the wheel. */
+/* Service times and changes lie in the past, timers at the present turn of the wheel. */
 static bool times_sound(const struct core *core)
 {
     uint64_t now = core->time.service_ms;
@@ -178,6 +178,13 @@ static bool times_sound(const struct core *core)
     for (uint32_t slot = table_next(table, 0); slot != 0; slot = table_next(table, slot)) {
         if (activities_hot(&core->activities, slot)->heard_ms > now ||
             activities_cold(&core->activities, slot)->end_service_ms > now) {
+            return false;
+        }
+    }
+    table = &core->pending.changes;
+    for (uint32_t id = table_next(table, 0); id != 0; id = table_next(table, id)) {
+        const struct pending_change *change = pending_at(&core->pending, id);
+        if (change->accept_ms > core->time.wall_ms || change->service_ms > now) {
             return false;
         }
     }
