@@ -58,7 +58,10 @@ one() { # PROGRAM
         if [ "$3" != 0 ] || [ -n "${V:-}" ]; then
             cat "$log"
         else
-            grep -E '^\[(==========\] [0-9]+ test|  PASSED  |  SKIPPED \] [0-9]+ test)' "$log"
+            # Of those that were skipped the names, and why.
+            awk '/^\[==========\] [0-9]+ test|^\[  PASSED  / || (/^skipped: / && !told[$0]++)
+                /^\[  SKIPPED \] [0-9]+ test/ { listed = 1 }
+                listed && /^\[  SKIPPED \]/' "$log"
         fi
         echo "$2 $3 $4 $1" >>"$LOGS/counts"
     ) 8>"$LOGS/lock"
