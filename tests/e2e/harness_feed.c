@@ -386,10 +386,34 @@ void feed_load_start(struct feed_load *load)
     assert_int_equal(pthread_create(&load->thread, NULL, work, load), 0);
 }
 
+/* The index follows the changes in their order: when one of a document of its own has been seen in
+ * it, all before it have. */
+static void await_index(struct feed_load *load)
+{
+    static const char *const all = "*";
+    struct activity_call_options call = ACTIVITY_CALL_OPTIONS_INIT;
+    struct activity_error error;
+    struct activity_recorded recorded;
+    struct activity_visible visible;
+    const struct activity_document_change change = {.model = "mediacontainer",
+                                                    .document_id = "last",
+                                                    .affected_model = "mediaContainer",
+                                                    .groups = &all,
+                                                    .group_count = 1};
+    const struct activity_record_request record = {.changes = &change, .change_count = 1};
+    call.timeout_ms = 60000;
+    assert_ok(activity_record_changes(load->client, &record, &call, &recorded, &error), error);
+    atomic_fetch_add(&load->changes, 1);
+    const struct activity_visible_request wait = {.ticket = recorded.ticket, .wait_ms = 30000};
+    assert_ok(activity_wait_visible(load->client, &wait, &call, &visible, &error), error);
+    assert_true(visible.reached);
+}
+
 void feed_load_stop(struct feed_load *load)
 {
     atomic_store(&load->stop, true);
     (void)pthread_join(load->thread, NULL);
+    await_index(load);
     activity_client_free(load->client);
     load->client = NULL;
 }

@@ -82,7 +82,8 @@ struct feed_load {
     size_t job_capacity;
 };
 void feed_load_start(struct feed_load *load);
-void feed_load_stop(struct feed_load *load); /* jobs stay until feed_load_free */
+/* Returns when all its events are in the history. Its jobs stay until feed_load_free. */
+void feed_load_stop(struct feed_load *load);
 void feed_load_free(struct feed_load *load);
 
 #endif

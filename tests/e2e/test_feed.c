@@ -241,11 +241,15 @@ static void test_filters(void **state)
     uint64_t jobs[4];
     activity_client *worker = client_of(&server, "worker", NULL, NULL, NULL);
     make_history(worker, jobs);
-    sleep_ms(500);
     for (size_t i = 0; i < 2 * ROWS; i++) {
-        struct activity_cursor cursor;
+        uint64_t until = now_ms() + 10000;
+        while (atomic_load(&followers[i].events) < rows[i / 2].events && now_ms() < until) {
+            sleep_ms(5);
+        }
+    }
+    sleep_ms(300); /* for what should not come */
+    for (size_t i = 0; i < 2 * ROWS; i++) {
         follower_stop(&followers[i]);
-        (void)cursor;
         if (atomic_load(&followers[i].events) != rows[i / 2].events) {
             print_error("row %zu, %s\n", i / 2, i % 2 != 0 ? "reads" : "pushed");
         }
@@ -291,7 +295,6 @@ static void test_cut_connections_leave_no_gap(void **state)
         sleep_ms(10);
     }
     feed_load_stop(&load);
-    sleep_ms(500); /* the index view follows */
     uint64_t head = feed_head(worker).sequence;
     assert_true(follower_await(&follower, head, 20000));
     follower_stop(&follower);
@@ -341,7 +344,6 @@ static void test_server_killed_under_load(void **state)
     }
     sleep_ms(300);
     feed_load_stop(&load);
-    sleep_ms(500);
     uint64_t head = feed_head(worker).sequence;
     for (size_t i = 0; i < 2; i++) {
         assert_true(follower_await(&followers[i], head, 20000));
@@ -382,7 +384,6 @@ static void test_killed_subscriber_resumes(void **state)
         (void)waitpid(child, NULL, 0);
     }
     feed_load_stop(&load);
-    sleep_ms(500);
     uint64_t head = feed_head(worker).sequence;
     pid_t child = feed_child_start(&server, path);
     assert_true(feed_record_await(path, head, 20000));
