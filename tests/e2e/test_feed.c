@@ -334,7 +334,14 @@ static void test_server_killed_under_load(void **state)
     feed_load_start(&load);
     uint64_t seed = 4711;
     for (uint32_t i = 0; i < test_count(2); i++) {
-        sleep_ms(200 + (unsigned)(random_next(&seed) % 400));
+        /* Each life answers something: a call is given up that five of them have left open. */
+        uint64_t answered = atomic_load(&load.changes);
+        uint64_t until = now_ms() + 20000;
+        while (atomic_load(&load.changes) < answered + 100 && now_ms() < until) {
+            sleep_ms(5);
+        }
+        assert_true(atomic_load(&load.changes) >= answered + 100);
+        sleep_ms((unsigned)(random_next(&seed) % 400));
         server_kill(&server);
         uint64_t before = atomic_load(&followers[0].last_sequence);
         server_start(&server, &scene, flags);
