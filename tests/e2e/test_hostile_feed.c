@@ -15,8 +15,10 @@ static uint8_t message[LIMIT_FEED_MESSAGE_BYTES];
 static int set_up(void **state)
 {
     (void)state;
+    /* One principal comes as often as N says, within a minute. */
+    static const char *const flags[] = {"--set", "connects_per_minute=1000000", NULL};
     scene_make(&scene);
-    server_start(&server, &scene, NULL);
+    server_start(&server, &scene, flags);
     worker = client_of(&server, "worker", NULL, NULL, NULL);
     return 0;
 }
