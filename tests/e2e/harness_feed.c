@@ -72,6 +72,7 @@ static void rest(uint32_t microseconds)
 static void *follow(void *context)
 {
     struct follower *follower = context;
+    struct activity_subscription_status status;
     struct activity_event event;
     struct activity_error error;
     while (!atomic_load(&follower->stop)) {
@@ -87,6 +88,9 @@ static void *follow(void *context)
                 rest(follower->pause_us);
             }
         }
+        activity_subscription_status(follower->subscription, &status);
+        atomic_store(&follower->frames, status.frames);
+        atomic_store(&follower->connects, status.connects);
     }
     return NULL;
 }

@@ -30,6 +30,8 @@ struct follower {
     _Atomic uint64_t events;      /* of history */
     _Atomic uint64_t of_kind[16]; /* by enum activity_event_kind */
     _Atomic uint32_t resets;
+    _Atomic uint64_t frames;   /* messages from the change-feed endpoint */
+    _Atomic uint64_t connects; /* to it */
     enum activity_reset last_reset;
     struct activity_subscription_status status; /* at the end */
     char fault[256];                            /* the first thing that was wrong; "" */
