@@ -54,12 +54,32 @@ static bool read_error_body(struct bytes body, struct error_text *error)
     return error->type.length + error->reason.length > 0;
 }
 
+/* A sentence that is too long has what matters at both ends: an id or a value of any length stands
+ * in the middle. */
+static size_t set_message(struct reason *reason, struct bytes raw)
+{
+    enum { BEHIND = 80, BETWEEN = 5, BEFORE = COMMAND_REASON_MESSAGE_LENGTH - BEHIND - BETWEEN };
+    size_t size = sizeof reason->message;
+    if (raw.length < size) {
+        return scan_text(raw, reason->message, size);
+    }
+    uint32_t from = raw.length - BEHIND;
+    while (from < raw.length && (raw.at[from] & 0xc0) == 0x80) { /* amid a character */
+        from++;
+    }
+    size_t length = scan_text(raw, reason->message, BEFORE + 1);
+    memcpy(reason->message + length, " ... ", BETWEEN);
+    length += BETWEEN;
+    return length + scan_text(bytes_of(raw.at + from, raw.length - from), reason->message + length,
+                              size - length);
+}
+
 static void set_texts(struct reason *reason, uint32_t status, const struct error_text *error)
 {
     if (scan_text(error->type, reason->code, sizeof reason->code) == 0) {
         (void)snprintf(reason->code, sizeof reason->code, "status_%u", status);
     }
-    if (scan_text(error->reason, reason->message, sizeof reason->message) == 0) {
+    if (set_message(reason, error->reason) == 0) {
         (void)snprintf(reason->message, sizeof reason->message, "status %u without a reason",
                        status);
     }

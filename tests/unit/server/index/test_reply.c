@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "proto/view.h"
 #include "server/index/reply.h"
 
 #define OK_ITEM "{\"index\":{\"_version\":7,\"result\":\"created\",\"status\":201}}"
@@ -257,7 +258,14 @@ static void reasons_are_cut(void **state)
                    wide);
     struct reply reply = read_reply(400, body, 1);
     assert_int_equal(strlen(reply.why.code), 63);
-    assert_int_equal(strlen(reply.why.message), 255);
+    assert_int_equal(strlen(reply.why.message), 256);
+    (void)snprintf(body, sizeof body, "{\"error\":{\"reason\":\"id [%s] is too long\"}}", wide);
+    reply = read_reply(400, body, 1);
+    assert_in_range(strlen(reply.why.message), 250, 256);
+    assert_true(view_is_text(view_of(reply.why.message)));
+    assert_memory_equal(reply.why.message, "id [éé", 8);
+    assert_non_null(strstr(reply.why.message, "é ... é"));
+    assert_string_equal(reply.why.message + strlen(reply.why.message) - 15, "é] is too long");
     reason_set(&reply.why, "code", "%s", wide);
     assert_int_equal(strlen(reply.why.message), 256);
     reason_set(&reply.why, "code", "r%s", wide);
