@@ -79,6 +79,13 @@ static void set_order(struct job *job)
     }
 }
 
+size_t job_memory_bytes(uint32_t documents_max)
+{
+    size_t each = 3 * sizeof(uint32_t) + sizeof(uint8_t) + sizeof(struct reply_item);
+    uint32_t reasons = documents_max < JOB_REASONS_MAX ? documents_max : JOB_REASONS_MAX;
+    return sizeof(struct job) + documents_max * each + reasons * 2 * sizeof(struct reason);
+}
+
 struct job *job_new_take(struct index_batch *batch, const struct job_options *options)
 {
     struct job *job = calloc(1, sizeof *job);
@@ -284,6 +291,10 @@ void job_answer(struct job *job, struct job_piece *piece, uint32_t status, struc
     struct reply reply = {.whole = REPLY_LATER};
     if (status == 0) {
         reason_set(&reply.why, "unreachable", "%s", why);
+    } else if (status == JOB_STATUS_TOO_LONG) {
+        /* What was written meanwhile has our versions, so that it is acknowledged then. */
+        reply.whole = REPLY_SPLIT;
+        reason_set(&reply.why, "answer_too_long", "%s", why);
     } else {
         reply_read(status, body, piece->count, job->items, &reply);
     }

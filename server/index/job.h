@@ -44,6 +44,9 @@ enum job_trouble {
 
 struct job;
 
+/* What a job needs at most besides its batch and the bodies of its requests. */
+size_t job_memory_bytes(uint32_t documents_max);
+
 /* Takes the batch over, also when it fails: NULL, out of memory. */
 struct job *job_new_take(struct index_batch *batch, const struct job_options *options);
 void job_free(struct job *job); /* accepts NULL */
@@ -51,6 +54,8 @@ void job_free(struct job *job); /* accepts NULL */
 /* The next request. Returns 0; 1: there is none (now); -1: out of memory, nothing has changed. */
 __attribute__((warn_unused_result)) int job_next(struct job *job, struct job_piece *piece);
 /* Its answer; ends the piece. status 0: none came, `why` says what happened. */
+#define JOB_STATUS_TOO_LONG                                                                        \
+    1u /* one came that is too long to be read: fewer are asked for at once */
 void job_answer(struct job *job, struct job_piece *piece, uint32_t status, struct bytes body,
                 const char *why);
 /* It was not sent: it will be given once more. */

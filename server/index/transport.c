@@ -474,6 +474,7 @@ static void finish(struct call *call, CURLcode code, transport_done *done, void 
         explain(call, code, why);
     }
     answer.status = (uint32_t)status;
+    answer.too_long = call->too_long;
     answer.body = bytes_of(call->reply, answer.status == 0 ? 0 : call->reply_length);
     answer.why = why;
     void *owner = call->request.owner;

@@ -48,6 +48,7 @@ struct transport_request {
 
 struct transport_answer {
     uint32_t status; /* of HTTP; 0: none, or not whole */
+    bool too_long;   /* status 0: it came, but has more than reply_bytes_max */
     struct bytes body;
     const char *why; /* of status 0: a sentence that names the node, what happened and what helps */
     const char *node;

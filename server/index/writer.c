@@ -338,7 +338,8 @@ static void bulk_is_done(struct index_writer *writer, struct errand *errand,
     struct job *job = writer->jobs[errand->job];
     const struct reason *why;
     enum job_trouble before = job_trouble(job, &why);
-    job_answer(job, &errand->piece, answer->status, answer->body, answer->why);
+    uint32_t status = answer->too_long ? JOB_STATUS_TOO_LONG : answer->status;
+    job_answer(job, &errand->piece, status, answer->body, answer->why);
     enum job_trouble trouble = job_trouble(job, &why);
     if (trouble != JOB_FINE && before == JOB_FINE && writer->ready) {
         struct reason copy = *why;
@@ -580,6 +581,19 @@ int index_options_check(const struct index_options *options, char *error, size_t
                      error_size);
     }
     return 0;
+}
+
+size_t index_writer_memory_bytes(const struct index_options *options, uint32_t documents_max,
+                                 uint64_t bytes_max)
+{
+    size_t batch = documents_max * (sizeof(struct index_document) + TAKE_DOCUMENT_BYTES_MAX) +
+                   BATCH_CHANGES_MAX * sizeof(struct index_change) + bytes_max;
+    size_t item = bytes_max > options->request_bytes_max ? bytes_max : options->request_bytes_max;
+    /* A body, the same compressed, and an answer that grows by halves. */
+    size_t request = 2 * item + options->transport.reply_bytes_max * (size_t)3 / 2;
+    return sizeof(struct index_writer) +
+           options->batches_max * (batch + job_memory_bytes(documents_max)) +
+           (options->transport.requests_max + (size_t)1) * request;
 }
 
 static struct index_writer *make(const struct index_options *options,

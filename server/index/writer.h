@@ -60,6 +60,10 @@ struct index_writer;
 __attribute__((warn_unused_result)) int index_options_check(const struct index_options *options,
                                                             char *error, size_t error_size);
 
+/* What it needs in the worst case, with batches of so many documents and bytes of JSON. */
+size_t index_writer_memory_bytes(const struct index_options *options, uint32_t documents_max,
+                                 uint64_t bytes_max);
+
 /* Makes it and starts its thread. The index need not be there yet. NULL with a sentence. */
 struct index_writer *index_writer_start(const struct index_options *options,
                                         const struct index_calls *calls, char *error,

@@ -252,7 +252,6 @@ static void the_whole_comes_back(void **state)
         {{.cut = true, .cut_at = 20, .chunked = true}, "unreachable", "http://127.0.0.1:", false},
         {{.body = "{\"items\":[]}"}, "answer_unreadable", "another number", false},
         {{.body = "OK", .content_type = "text/plain"}, "answer_unreadable", "no JSON", false},
-        {{.padded_to = 9u * 1024 * 1024}, "unreachable", "longer than 8388608 bytes", false},
         {{.hangs = true}, "unreachable", "overloaded, stopped", false},
         {{.piece = 10, .pause_ms = 400}, "unreachable", "overloaded, stopped", false},
     };
@@ -273,6 +272,21 @@ static void the_whole_comes_back(void **state)
         assert_non_null(strstr(status.message, rows[i].said));
         assert_int_equal(writing_write(writing, documents(3)).acked, 3);
     }
+}
+
+/* An index that has very much to say about each document: fewer are sent at once. */
+static void an_answer_that_is_too_long_is_asked_for_in_parts(void **state)
+{
+    (void)state;
+    index_order(server, &(struct index_answer){.path = "_bulk", .padded_to = 9u * 1024 * 1024});
+    writing = writing_open(&options);
+    assert_int_equal(writing_write(writing, documents(4)).acked, 4);
+    assert_int_equal(seen("_bulk"), 3);
+    index_order(server, &(struct index_answer){.path = "_bulk", .padded_to = 9u * 1024 * 1024});
+    struct told_result told = writing_write(writing, documents(1));
+    assert_int_equal(told.parked, 1);
+    assert_string_equal(told.code, "answer_too_long");
+    assert_non_null(strstr(told.message, "longer than 8388608 bytes"));
 }
 
 static void slow_is_not_lost(void **state)
@@ -525,6 +539,7 @@ int main(void)
         TEST(an_index_that_refuses_everything_parks_nothing),
         TEST(too_large_is_halved),
         TEST(the_whole_comes_back),
+        TEST(an_answer_that_is_too_long_is_asked_for_in_parts),
         TEST(slow_is_not_lost),
         TEST(away_there_is_no_room_and_pauses_grow),
         TEST(a_second_node_takes_over),

@@ -302,6 +302,15 @@ static void reasons_are_bounded(void **state)
     job_free(job);
 }
 
+/* A batch of the largest size fits what the configuration counts for it. */
+static void memory_is_counted(void **state)
+{
+    (void)state;
+    assert_in_range(job_memory_bytes(1), 1000, 10000);
+    assert_in_range(job_memory_bytes(COMMAND_TAKE_DOCUMENTS_MAX),
+                    COMMAND_TAKE_DOCUMENTS_MAX * sizeof(struct reply_item), 4u * 1024 * 1024);
+}
+
 static void versions_that_were_seen(void **state)
 {
     (void)state;
@@ -337,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup(given_up_before_it_was_sent, forget),
         cmocka_unit_test_setup(without_an_index, forget),
         cmocka_unit_test_setup(reasons_are_bounded, forget),
+        cmocka_unit_test(memory_is_counted),
         cmocka_unit_test_setup(versions_that_were_seen, forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
