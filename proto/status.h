@@ -28,7 +28,8 @@ enum status_code {
     STATUS_CODE_COUNT = 17
 };
 
-/* X(name, code it comes with, what it means) */
+/* X(name, code it comes with, what it means). New ones come last: the numbers of those that the
+ * core gives are in the digests of journals. */
 #define STATUS_REASONS(X)                                                                          \
     X(NONE, OK, "no reason: the call succeeded")                                                   \
     X(MALFORMED_FRAME, INVALID_ARGUMENT, "the bytes are no request envelope")                      \
@@ -66,7 +67,8 @@ enum status_code {
     X(OUTCOME_UNKNOWN, DEADLINE_EXCEEDED,                                                          \
       "no answer came in time; the request may have been executed (client only)")                  \
     X(NOT_CONNECTED, UNAVAILABLE, "no server could be reached (client only)")                      \
-    X(INTERNAL_ERROR, INTERNAL, "a bug; the server's diagnostics say more")
+    X(INTERNAL_ERROR, INTERNAL, "a bug; the server's diagnostics say more")                        \
+    X(UNKNOWN_PARKED, NOT_FOUND, "no document of this tenant is parked under this number")
 
 enum status_reason {
 #define STATUS_REASON_ENUM(name, code, text) REASON_##name,

@@ -4,6 +4,7 @@
 #define ACTIVITYD_SERVER_WIRE_ANSWER_H
 
 #include "server/core/core.h"
+#include "server/wire/answer_index.h"
 #include "server/wire/query.h"
 #include "server/wire/reply.h"
 
@@ -40,6 +41,7 @@ struct answer_facts {
     const char *feed_url;
     void (*feed)(void *context, struct answer_feed *feed); /* NULL: there is none */
     void *feed_context;
+    const struct answer_index_source *index_source; /* NULL: the server writes to no index */
     size_t certificate_count;
     struct answer_certificate certificates[ANSWER_CERTIFICATES_MAX];
 };
