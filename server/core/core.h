@@ -255,11 +255,12 @@ enum core_wait_outcome core_wait_activity(const struct core *core,
 
 enum core_visible_stage { VISIBLE_SENT = 1, VISIBLE_ACKED = 2, VISIBLE_SEARCHABLE = 3 };
 /* A ticket, or all kept tickets of a job, until each of their changes is in a batch under way or
- * done with (SENT), or all are done with (ACKED). SEARCHABLE is ACKED here: what the index shows is
- * found out elsewhere. A batch may come back and have to be sent again. While nothing is written to
- * an index SENT and ACKED are the same. Of a job those tickets count that are the
- * caller's own, or all when the caller may see the job or is admin; without any (among the first
- * LIMIT_FIND_TOUCHED): UNKNOWN. Tickets that a job gets while it is waited for need not count. */
+ * done with (SENT), or all are done with (ACKED). SEARCHABLE is ACKED here, and done_ms says since
+ * when: what the index shows is found out elsewhere. A batch may come back and have to be sent
+ * again. While nothing is written to an index SENT and ACKED are the same. Of a job those tickets
+ * count that are the caller's own, or all when the caller may see the job or is admin; without any
+ * (among the first LIMIT_FIND_TOUCHED): UNKNOWN. Tickets that a job gets while it is waited for
+ * need not count. */
 struct core_wait_visible {
     uint64_t ticket; /* or 0 and */
     uint64_t job_id;
@@ -270,6 +271,9 @@ struct core_wait_visible {
     uint64_t pending; /* the ticket that is waited for; 0 with PENDING: as above */
     uint64_t after;   /* of a job: the ticket that was looked at last, and is done */
     uint64_t open;    /* of the pending ticket, at the last look */
+    bool lost;        /* of a job: the one that was looked at last has left */
+    uint64_t done_ms; /* when the last of those that are done was done with, by service time; not
+                         before, if that is not known any more */
 };
 enum core_wait_outcome core_wait_visible(const struct core *core,
                                          const struct command_caller *caller,
@@ -304,8 +308,18 @@ struct core_index_status {
 };
 void core_index_status(const struct core *core, struct core_index_status *status);
 
+/* Whose changes a batch in flight holds, and since when they wait. */
+#define CORE_TICKETS_SHOWN 8u
+struct core_batch_origin {
+    uint32_t ticket_count; /* of those shown: the first different ones */
+    uint64_t tickets[CORE_TICKETS_SHOWN];
+    uint64_t oldest_ms; /* accept time of its oldest change */
+    uint32_t fragments; /* changes of documents that are written as fragments */
+};
+/* False: no such batch is in flight. */
+bool core_batch_origin(const struct core *core, uint64_t number, struct core_batch_origin *origin);
+
 /* One document that the index refused, its texts copied into `text`. */
-#define CORE_PARKED_TICKETS 8u
 struct core_parked {
     uint64_t park_id;
     uint64_t since_ms;
@@ -316,7 +330,7 @@ struct core_parked {
     bool fragments;             /* else whole documents */
     uint64_t oldest_ms;         /* accept time of the first parked change */
     uint32_t ticket_count;      /* of those shown: the first different ones of the parked changes */
-    uint64_t tickets[CORE_PARKED_TICKETS];
+    uint64_t tickets[CORE_TICKETS_SHOWN];
     uint8_t text[LIMIT_TENANT_LENGTH + LIMIT_MODEL_LENGTH + LIMIT_DOCUMENT_ID_LENGTH +
                  COMMAND_REASON_CODE_LENGTH + COMMAND_REASON_MESSAGE_LENGTH];
 };

@@ -46,6 +46,44 @@ void core_index_status(const struct core *core, struct core_index_status *status
         pending->changes.used - status->flying_changes - status->parked_changes;
 }
 
+/* Puts a ticket among those shown, unless it is there or there is no place. */
+static void show_ticket(uint64_t tickets[CORE_TICKETS_SHOWN], uint32_t *count, uint64_t ticket)
+{
+    uint32_t known = 0;
+    while (known < *count && tickets[known] != ticket) {
+        known++;
+    }
+    if (known == *count && known < CORE_TICKETS_SHOWN) {
+        tickets[known] = ticket;
+        *count += 1;
+    }
+}
+
+bool core_batch_origin(const struct core *core, uint64_t number, struct core_batch_origin *origin)
+{
+    const struct batch *batch = batches_find(&core->batches, number);
+    *origin = (struct core_batch_origin){.oldest_ms = UINT64_MAX};
+    if (batch == NULL) {
+        return false;
+    }
+    uint32_t at = batch->first;
+    for (uint32_t i = 0; i < batch->documents; i++) {
+        const struct change_document *document = changes_document(&core->changes, at);
+        uint32_t next = document->waiting.first;
+        for (uint32_t j = 0; j < document->in_flight; j++) {
+            const struct pending_change *change = pending_at(&core->pending, next);
+            show_ticket(origin->tickets, &origin->ticket_count,
+                        tickets_at(&core->tickets, change->ticket)->id);
+            origin->oldest_ms =
+                change->accept_ms < origin->oldest_ms ? change->accept_ms : origin->oldest_ms;
+            origin->fragments += (change->flags & PENDING_FRAGMENT) != 0;
+            next = change->links.next;
+        }
+        at = list_next(&core->changes.documents, CHANGE_QUEUE, at);
+    }
+    return true;
+}
+
 /* ---- Parked documents ---- */
 
 static uint32_t next_parked(const struct core *core, uint32_t document)
@@ -102,16 +140,11 @@ static void fill_tickets(const struct core *core, const struct change_document *
                          struct core_parked *parked)
 {
     uint32_t at = document->waiting.first;
-    for (uint32_t i = 0; i < document->in_flight && parked->ticket_count < CORE_PARKED_TICKETS;
+    for (uint32_t i = 0; i < document->in_flight && parked->ticket_count < CORE_TICKETS_SHOWN;
          i++) {
         const struct pending_change *change = pending_at(&core->pending, at);
-        uint64_t ticket = tickets_at(&core->tickets, change->ticket)->id;
-        uint32_t known = 0;
-        while (known < parked->ticket_count && parked->tickets[known] != ticket) {
-            known++;
-        }
-        parked->tickets[known] = ticket;
-        parked->ticket_count += known == parked->ticket_count;
+        show_ticket(parked->tickets, &parked->ticket_count,
+                    tickets_at(&core->tickets, change->ticket)->id);
         at = change->links.next;
     }
 }

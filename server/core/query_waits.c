@@ -128,6 +128,7 @@ static enum core_wait_outcome look_at_ticket(const struct ticket *ticket,
     bool parked = ticket->parked != 0 || ticket->discarded != 0;
     uint32_t waits = ticket->open - (wait->stage == VISIBLE_SENT ? ticket->flying : 0u);
     if (!parked && waits == 0) {
+        wait->done_ms = ticket->done_ms > wait->done_ms ? ticket->done_ms : wait->done_ms;
         return CORE_WAIT_REACHED;
     }
     wait->pending = ticket->id;
@@ -150,8 +151,11 @@ static enum core_wait_outcome wait_ticket(const struct core *core,
     }
     wait->pending = 0;
     wait->open = 0;
-    /* It was there and is not any more: only done ones leave. */
-    return place == 0 ? CORE_WAIT_REACHED : look_at_ticket(tickets_at(&core->tickets, place), wait);
+    if (place == 0) { /* it was there and is not any more: only done ones leave */
+        wait->done_ms = wait->done_ms == 0 ? core->time.service_ms : wait->done_ms;
+        return CORE_WAIT_REACHED;
+    }
+    return look_at_ticket(tickets_at(&core->tickets, place), wait);
 }
 
 /* The next ticket of the job behind the last one that was looked at. When that one has left, the
@@ -190,6 +194,9 @@ static enum core_wait_outcome wait_tickets(const struct core *core,
                                            struct core_wait_visible *wait)
 {
     uint32_t place = wait->pending == 0 ? 0 : tickets_find(&core->tickets, wait->pending);
+    if (wait->pending != 0 && place == 0) {
+        wait->done_ms = core->time.service_ms;
+    }
     if (place != 0) {
         enum core_wait_outcome outcome = look_at_ticket(tickets_at(&core->tickets, place), wait);
         if (outcome != CORE_WAIT_REACHED) {
@@ -202,6 +209,10 @@ static enum core_wait_outcome wait_tickets(const struct core *core,
     core_viewer_init(core, caller, &viewer);
     if (!wait->seen) {
         wait->all = viewer.admin || job_is_visible(core, &viewer, wait->job_id);
+    }
+    if (wait->after != 0 && !wait->lost && tickets_find(&core->tickets, wait->after) == 0) {
+        wait->lost = true; /* others may have left with it */
+        wait->done_ms = core->time.service_ms;
     }
     return look_for_ticket(core, &viewer, wait);
 }

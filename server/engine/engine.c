@@ -119,6 +119,21 @@ void engine_want_progress(struct engine *engine, bool wanted)
     }
 }
 
+void engine_index_room(struct engine *engine)
+{
+    wake_ring(&engine->wake);
+}
+
+void engine_index_result(struct engine *engine, const struct command_result *result)
+{
+    indexing_put(&engine->indexing, result);
+}
+
+void engine_index_searchable(struct engine *engine, uint64_t results)
+{
+    indexing_refreshed(&engine->indexing, results);
+}
+
 void engine_drain(struct engine *engine)
 {
     atomic_store(&engine->inbox.draining, true);
@@ -129,6 +144,9 @@ void engine_stop(struct engine *engine, bool with_snapshot)
 {
     engine_drain(engine);
     queue_close(&engine->inbox.queue);
+    if (engine->options.index != NULL) {
+        queue_close(&engine->indexing.results);
+    }
     atomic_store(&engine->stopping, true);
     wake_ring(&engine->wake);
     if (engine->threaded) {
@@ -191,6 +209,7 @@ size_t engine_memory_bytes(const struct engine_options *options,
     size_t entries =
         (size_t)LOOP_SLOTS * (JOURNAL_BODY_MAX + sizeof(struct loop_slot)) + sizeof(struct beats);
     size_t waits = waits_memory_bytes(options->waits_max);
+    size_t indexing = options->index != NULL ? INDEXING_QUEUE_BYTES : 0;
     size_t latest = options->outlets.progress != NULL ? LATEST_COLUMNS_BYTES : 0;
     if (part != NULL) {
         core_memory_parts(&options->limits, part, context);
@@ -200,6 +219,9 @@ size_t engine_memory_bytes(const struct engine_options *options,
         part(context, "entries being formed and under way", entries);
         part(context, "long polls that wait", waits);
         part(context, "progress being collected", latest);
+        if (indexing != 0) {
+            part(context, "index: results for the engine", indexing);
+        }
     }
-    return 2 * core + options->inbox_bytes + outbox + entries + waits + latest;
+    return 2 * core + options->inbox_bytes + outbox + entries + waits + latest + indexing;
 }

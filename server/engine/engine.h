@@ -44,16 +44,36 @@ struct engine_outlets {
     void (*fatal)(void *context, int exit_status, const char *text);
 };
 
+/* A batch that has left the core for the index. */
+struct engine_batch {
+    struct reply_take take;
+    struct core_batch_origin origin;
+};
+
+/* Who writes to the index. None of these may block: all are called on the engine's thread. */
+struct engine_index {
+    void *context;
+    /* How many batches would be sent at once. When it grows engine_index_room is called. */
+    uint32_t (*room)(void *context);
+    /* Takes a batch over; it is valid during the call. One engine_index_result comes for it, unless
+     * the process ends before. False: it was not taken over, it is to be retried. */
+    bool (*send)(void *context, const struct engine_batch *batch);
+    /* Somebody waits until what the index has accepted is searchable. One
+     * engine_index_searchable comes for it, once that is so. */
+    void (*refresh)(void *context);
+};
+
 /* What GetServerInfo says beside the core's own state. Borrowed, constant while the engine runs. */
 struct engine_facts {
     const char *version;
     uint64_t start_ms;
     const char *durability;
-    const char *index;    /* "none" */
+    const char *index;    /* "none" or "elasticsearch" */
     const char *feed_url; /* empty: none */
     /* Fills how the feed stands; NULL: there is none. Engine's thread. */
     void (*feed)(void *context, struct answer_feed *feed);
     void *feed_context;
+    const struct answer_index_source *index_source; /* NULL: there is no index */
     struct {
         const char *name;
         const char *subject;
@@ -72,6 +92,7 @@ struct engine_options {
     uint32_t waits_max;        /* long polls that may wait at a time: half of the slots; 0: none */
     struct engine_clock clock;
     struct engine_outlets outlets;
+    const struct engine_index *index; /* borrowed; NULL: there is none, and index_mode is 0 */
     const struct engine_facts *facts;
 };
 
@@ -91,9 +112,18 @@ struct inbox *engine_inbox(struct engine *engine);
 /* Whether somebody listens to progress: nothing is collected otherwise. Any thread. */
 void engine_want_progress(struct engine *engine, bool wanted);
 
-/* Refuses new commands from now on (inbox_push answers 2), lets queries through, commits and
- * answers what is under way; who waits for something is answered that it has not happened. Returns
- * at once. Any thread. */
+/* There is room for a batch. Any thread. */
+void engine_index_room(struct engine *engine);
+/* What became of a batch: copied. There is always room for the one result of each batch. Any
+ * thread, but one at a time. */
+void engine_index_result(struct engine *engine, const struct command_result *result);
+/* All that the first `results` results since the start have told of is searchable. The same
+ * thread. */
+void engine_index_searchable(struct engine *engine, uint64_t results);
+
+/* Refuses new commands from now on (inbox_push answers 2), sends no more batches, lets queries
+ * through, commits and answers what is under way; who waits for something is answered that it has
+ * not happened. Returns at once. Any thread. */
 void engine_drain(struct engine *engine);
 
 /* Waits until drained and the replies are handed over, writes a snapshot from the live core

@@ -189,6 +189,10 @@ static void add_event(struct event_chunk *chunk, struct bytes effect)
 
 static void send_reply(struct engine *engine, uint64_t token, const struct effect *effect)
 {
+    if (effect->kind == COMMAND_TAKE || effect->kind == COMMAND_RESULT) {
+        indexing_applied(&engine->indexing, engine->state.core, effect, token);
+        return;
+    }
     if (token == 0) {
         return;
     }
@@ -255,6 +259,7 @@ static void apply(struct engine *engine, const struct journal_entry *entry)
     atomic_fetch_add(&engine->command_count, commands);
     send_events(engine, effects);
     send_replies(engine, slot, effects);
+    engine->waits.searchable_before_ms = engine->indexing.searchable_before_ms;
     waits_changed(&engine->waits);
     engine->oldest = (engine->oldest + 1) % LOOP_SLOTS;
     engine->under_way--;
@@ -394,6 +399,55 @@ static bool take_items(struct engine *engine)
     return taken > 0;
 }
 
+/* ---- The index ---- */
+
+/* Service time as it would be in an entry that is formed now. */
+static uint64_t service_now(const struct engine *engine, uint64_t now)
+{
+    uint64_t elapsed = engine->timing.stamped ? now - engine->timing.boot_ms : 0;
+    return engine->info.service_ms +
+           (elapsed < ENTRY_ELAPSED_MAX_MS ? elapsed : ENTRY_ELAPSED_MAX_MS);
+}
+
+/* What is to be sent and what became of it. With a full disk both wait: the index may know it by
+ * then, we do not. */
+static bool index_step(struct engine *engine, uint64_t now)
+{
+    struct indexing *indexing = &engine->indexing;
+    struct indexing_command command;
+    bool worked = indexing_look(indexing, engine->state.core);
+    if (worked) {
+        waits_changed(&engine->waits);
+    }
+    engine->waits.searchable_before_ms = indexing->searchable_before_ms;
+    if (engine->waits.wants_refresh) {
+        engine->waits.wants_refresh = false;
+        indexing_want_refresh(indexing);
+    }
+    while (engine->was_writable &&
+           indexing_next(indexing, engine->state.core, service_now(engine, now),
+                         is_draining(engine), &command)) {
+        if (engine_append(engine, command.encoded, command.token)) {
+            indexing_took(indexing, &command);
+        } else if (!propose(engine)) {
+            break;
+        }
+        worked = true;
+    }
+    return worked;
+}
+
+/* When the next batch is due. */
+static uint64_t batch_at(const struct engine *engine)
+{
+    if (!engine->was_writable || is_draining(engine)) {
+        return WAKE_NEVER;
+    }
+    uint64_t due = indexing_due(&engine->indexing, engine->state.core);
+    uint64_t left = due > engine->info.service_ms ? due - engine->info.service_ms : 0;
+    return due == UINT64_MAX ? WAKE_NEVER : engine->timing.boot_ms + left;
+}
+
 /* ---- Time ---- */
 
 /* Entries carry time; a tick is needed only when there are none. With a full disk time stands
@@ -439,6 +493,7 @@ uint64_t engine_wake_at(const struct engine *engine)
     if (!engine->was_writable) {
         wake_at = engine->snapshot_ms + SNAPSHOT_DISK_FULL_MS; /* to try again to free space */
     }
+    wake_at = sooner(wake_at, batch_at(engine));
     wake_at = sooner(wake_at, waits_wake_at(&engine->waits));
     return sooner(wake_at, latest_wake_at(&engine->latest, &engine->info));
 }
@@ -510,6 +565,7 @@ bool engine_step(struct engine *engine)
     if (atomic_load(&engine->failed)) {
         return true;
     }
+    worked = index_step(engine, boot_now(engine)) || worked; /* before those who fill the entry */
     worked = take_items(engine) || worked;
     worked = propose_if_free(engine) || worked;
     worked = tick_if_due(engine) || worked;
@@ -523,5 +579,6 @@ bool engine_step(struct engine *engine)
 bool engine_idle(struct engine *engine)
 {
     return engine->under_way == 0 && forming(engine)->count == 0 &&
-           queue_empty(&engine->inbox.queue) && engine->waits.count == 0;
+           queue_empty(&engine->inbox.queue) && engine->waits.count == 0 &&
+           (engine->options.index == NULL || queue_empty(&engine->indexing.results));
 }

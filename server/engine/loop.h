@@ -6,6 +6,7 @@
 #include "server/engine/beats.h"
 #include "server/engine/engine.h"
 #include "server/engine/inbox_queue.h"
+#include "server/engine/indexing.h"
 #include "server/engine/latest.h"
 #include "server/engine/outbox.h"
 #include "server/engine/restore.h"
@@ -51,6 +52,7 @@ struct engine {
     struct timing timing;
     struct waits waits;
     struct latest latest;
+    struct indexing indexing;
     struct beats *beats;
     uint64_t tick_ms;     /* when the last tick was formed, CLOCK_BOOTTIME */
     uint64_t snapshot_ms; /* when a snapshot was last thought of */

@@ -101,6 +101,10 @@ static void form_first_entry(struct engine *engine)
         memcpy(command.limits.values, limits->values, sizeof limits->values);
         append_command(engine, &command);
     }
+    if (limits->index_mode != 0) { /* nobody knows what became of the batches under way */
+        command.kind = COMMAND_INDEX_START;
+        append_command(engine, &command);
+    }
 }
 
 /* ---- Opening ---- */
@@ -117,6 +121,7 @@ static void copy_facts(struct engine *engine)
     to->feed_url = from->feed_url != NULL ? from->feed_url : "";
     to->feed = from->feed;
     to->feed_context = from->feed_context;
+    to->index_source = from->index_source;
     to->certificate_count = from->certificate_count;
     CHECK(from->certificate_count <= ANSWER_CERTIFICATES_MAX);
     for (size_t i = 0; i < from->certificate_count; i++) {
@@ -134,6 +139,7 @@ static int allocate(struct engine *engine)
     int outcome =
         inbox_init(&engine->inbox, options->inbox_bytes, options->inbox_places, &engine->wake);
     outcome |= outbox_init(&engine->outbox, options->outbox_bytes, &engine->options.outlets);
+    outcome |= indexing_init(&engine->indexing, options->index, &engine->wake);
     outcome |= latest_init(&engine->latest, &engine->outbox);
     outcome |= waits_init(&engine->waits, options->waits_max, &engine->outbox,
                           journal_epoch(engine->journal));
@@ -264,6 +270,7 @@ void engine_close(struct engine *engine)
     memory_return(engine->beats, sizeof *engine->beats);
     waits_deinit(&engine->waits);
     latest_deinit(&engine->latest);
+    indexing_deinit(&engine->indexing);
     outbox_deinit(&engine->outbox);
     inbox_deinit(&engine->inbox);
     (void)pthread_mutex_destroy(&engine->commits.lock);

@@ -61,6 +61,7 @@ static void keep(struct waits *waits, const struct inbox_item *item, const struc
                                                       .place = number};
     waits->over_ms = item->wait_until_ms < waits->over_ms ? item->wait_until_ms : waits->over_ms;
     waits->changed = waits->changed || answer_wait_goes_on(wait);
+    waits->wants_refresh = waits->wants_refresh || wait->unrefreshed;
     atomic_store(&waits->waiting, waits->count);
 }
 
@@ -73,6 +74,11 @@ static void leave(struct waits *waits, uint32_t at)
 }
 
 /* ---- Looking ---- */
+
+static struct answer_look look_of(const struct waits *waits, const struct core *core)
+{
+    return (struct answer_look){core, waits->epoch, waits->searchable_before_ms};
+}
 
 static void answer(const struct waits *waits, uint64_t token, const uint8_t *frame, size_t length)
 {
@@ -89,7 +95,8 @@ void waits_take(struct waits *waits, const struct core *core, const struct inbox
     uint8_t frame[ANSWER_WAIT_MAX];
     query_decode(item->body, &query);
     answer_wait_init(&query, &wait);
-    size_t length = answer_wait_look(core, &query.caller, waits->epoch, &wait, frame);
+    const struct answer_look look = look_of(waits, core);
+    size_t length = answer_wait_look(&look, &query.caller, &wait, frame);
     if (length == 0 && item->wait_until_ms != 0 && !closing && waits->count < waits->max) {
         keep(waits, item, &wait);
         return;
@@ -153,7 +160,8 @@ static bool is_over(struct waits *waits, struct wait_slot *slot, struct round *r
     }
     uint8_t frame[ANSWER_WAIT_MAX];
     const struct command_caller *caller = &waits->places[slot->place].caller;
-    size_t length = answer_wait_look(round->core, caller, waits->epoch, &slot->wait, frame);
+    const struct answer_look look = look_of(waits, round->core);
+    size_t length = answer_wait_look(&look, caller, &slot->wait, frame);
     if (length == 0 && over) {
         uint32_t retry_after_ms = round->closing ? RETRY_IN_VAIN_MS : 0;
         length = answer_wait_over(waits->epoch, &slot->wait, retry_after_ms, frame);
@@ -163,6 +171,7 @@ static bool is_over(struct waits *waits, struct wait_slot *slot, struct round *r
         round->long_looks -= round->long_looks > 0;
     }
     if (length == 0) {
+        waits->wants_refresh = waits->wants_refresh || slot->wait.unrefreshed;
         return false;
     }
     answer(waits, slot->token, frame, length);

@@ -42,11 +42,13 @@ struct waits {
     struct wait_place *places;
     uint32_t *free_places; /* max - count of them */
     void *memory;
-    bool changed;             /* entries were applied since all were looked at, or a look goes on */
-    uint64_t looked_ms;       /* when they were, CLOCK_BOOTTIME */
-    uint64_t asked_ms;        /* when it was last asked whether they are still there */
-    uint64_t over_ms;         /* when the first of them is over */
-    _Atomic uint64_t waiting; /* count, for other threads */
+    bool changed;       /* entries were applied since all were looked at, or a look goes on */
+    uint64_t looked_ms; /* when they were, CLOCK_BOOTTIME */
+    uint64_t asked_ms;  /* when it was last asked whether they are still there */
+    uint64_t over_ms;   /* when the first of them is over */
+    uint64_t searchable_before_ms; /* see struct answer_look; the engine's to set */
+    bool wants_refresh;            /* somebody waits for nothing else; the engine's to take back */
+    _Atomic uint64_t waiting;      /* count, for other threads */
 };
 
 /* Returns 0, or 1: no memory. The outbox is borrowed. */

@@ -62,10 +62,17 @@ void query_answer(const struct core *core, struct bytes query, const struct answ
 /* WaitActivity and WaitVisible. Looks whether it has happened; if so, or if it never will, writes
  * the answer to `to` (ANSWER_WAIT_MAX) and returns its length. Returns 0 when it has not happened
  * yet: then answer_wait_over says so, and *wait keeps where the look stands, so that the next one
- * is short. */
+ * is short. What the index accepted before searchable_before_ms of service time is known to be
+ * searchable. */
 #define ANSWER_WAIT_MAX REPLY_REFUSAL_MAX
+struct answer_look {
+    const struct core *core;
+    uint64_t epoch;
+    uint64_t searchable_before_ms;
+};
 struct answer_wait {
     enum method_id method;
+    bool unrefreshed; /* the index has accepted everything, but nobody knows whether it shows it */
     union {
         struct core_wait_activity activity;
         struct core_wait_visible visible;
@@ -73,8 +80,8 @@ struct answer_wait {
 };
 /* From the query, with zero places to stand at. The query may go; a look needs its caller. */
 void answer_wait_init(const struct query *query, struct answer_wait *wait);
-size_t answer_wait_look(const struct core *core, const struct command_caller *caller,
-                        uint64_t epoch, struct answer_wait *wait, uint8_t *to);
+size_t answer_wait_look(const struct answer_look *look, const struct command_caller *caller,
+                        struct answer_wait *wait, uint8_t *to);
 /* Whether the last look returned 0 only because there was too much to look at in one go: the next
  * one may find that it has happened although nothing has changed meanwhile. */
 bool answer_wait_goes_on(const struct answer_wait *wait);

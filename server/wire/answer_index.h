@@ -56,7 +56,7 @@ struct answer_index_batch {
     uint32_t parked;
     struct answer_reason error;
     uint32_t ticket_count;
-    uint64_t tickets[CORE_PARKED_TICKETS];
+    uint64_t tickets[CORE_TICKETS_SHOWN];
 };
 
 #define ANSWER_INDEX_BATCHES_MAX 256u /* that are remembered, and on a page */

@@ -1,4 +1,8 @@
 /* Answers to WaitActivity and WaitVisible: what a look at the core's state means for who waits. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "proto/limits.h"
 #include "server/check.h"
 #include "server/wire/answer.h"
 #include "server/wire/encode.h"
@@ -65,31 +69,85 @@ static bool is_never_searchable(const struct core *core, const struct core_wait_
     return info.limits.index_mode == 0;
 }
 
-size_t answer_wait_look(const struct core *core, const struct command_caller *caller,
-                        uint64_t epoch, struct answer_wait *wait, uint8_t *to)
+static size_t look_at_activity(const struct answer_look *look, const struct command_caller *caller,
+                               struct answer_wait *wait, uint8_t *to)
 {
-    bool is_activity = wait->method == METHOD_WAIT_ACTIVITY;
-    if (!is_activity && is_never_searchable(core, &wait->visible)) {
-        return refuse(epoch, REASON_INDEX_NONE, to);
-    }
-    enum core_wait_outcome outcome = is_activity ? core_wait_activity(core, caller, &wait->activity)
-                                                 : core_wait_visible(core, caller, &wait->visible);
-    switch (outcome) {
+    switch (core_wait_activity(look->core, caller, &wait->activity)) {
     case CORE_WAIT_PENDING:
         return 0;
     case CORE_WAIT_REACHED:
-        return put_wait(epoch, wait, true, 0, to);
+        return put_wait(look->epoch, wait, true, 0, to);
     case CORE_WAIT_PARKED:
-        return refuse(epoch, REASON_CHANGE_PARKED, to);
     case CORE_WAIT_UNKNOWN:
     default:
-        return refuse(epoch, is_activity ? REASON_UNKNOWN_JOB : REASON_UNKNOWN_TICKET, to);
+        return refuse(look->epoch, REASON_UNKNOWN_JOB, to);
     }
+}
+
+static int length_of(struct bytes text)
+{
+    return (int)text.length;
+}
+
+/* Why it will not go on by itself. Of a job others may have recorded the change: then the document
+ * is not named, which the caller need not be allowed to see. */
+static size_t refuse_parked(const struct answer_look *look, const struct core_wait_visible *wait,
+                            uint8_t *to)
+{
+    struct core_parked parked;
+    char message[LIMIT_STATUS_MESSAGE_LENGTH + 1];
+    struct refusal refusal = {.reason = REASON_CHANGE_PARKED};
+    if (!core_parked_of_ticket(look->core, wait->pending, &parked)) {
+        return reply_refuse(look->epoch, &refusal, to);
+    }
+    int at = snprintf(message, sizeof message, "%s: park_id %" PRIu64,
+                      status_reason_text(REASON_CHANGE_PARKED), parked.park_id);
+    if (wait->ticket != 0) {
+        (void)snprintf(message + at, sizeof message - (size_t)at,
+                       ", document \"%.*s\" of %.*s: %.*s: %.*s", length_of(parked.document_id),
+                       (const char *)parked.document_id.at, length_of(parked.model),
+                       (const char *)parked.model.at, length_of(parked.code),
+                       (const char *)parked.code.at, length_of(parked.message),
+                       (const char *)parked.message.at);
+    }
+    refusal.message = message;
+    return reply_refuse(look->epoch, &refusal, to);
+}
+
+static size_t look_at_visible(const struct answer_look *look, const struct command_caller *caller,
+                              struct answer_wait *wait, uint8_t *to)
+{
+    struct core_wait_visible *visible = &wait->visible;
+    wait->unrefreshed = false;
+    if (is_never_searchable(look->core, visible)) {
+        return refuse(look->epoch, REASON_INDEX_NONE, to);
+    }
+    switch (core_wait_visible(look->core, caller, visible)) {
+    case CORE_WAIT_PENDING:
+        return 0;
+    case CORE_WAIT_REACHED:
+        wait->unrefreshed =
+            visible->stage == VISIBLE_SEARCHABLE && visible->done_ms >= look->searchable_before_ms;
+        return wait->unrefreshed ? 0 : put_wait(look->epoch, wait, true, 0, to);
+    case CORE_WAIT_PARKED:
+        return refuse_parked(look, visible, to);
+    case CORE_WAIT_UNKNOWN:
+    default:
+        return refuse(look->epoch, REASON_UNKNOWN_TICKET, to);
+    }
+}
+
+size_t answer_wait_look(const struct answer_look *look, const struct command_caller *caller,
+                        struct answer_wait *wait, uint8_t *to)
+{
+    return wait->method == METHOD_WAIT_ACTIVITY ? look_at_activity(look, caller, wait, to)
+                                                : look_at_visible(look, caller, wait, to);
 }
 
 bool answer_wait_goes_on(const struct answer_wait *wait)
 {
-    return (wait->method == METHOD_WAIT_ACTIVITY ? wait->activity.pending
+    return !wait->unrefreshed &&
+           (wait->method == METHOD_WAIT_ACTIVITY ? wait->activity.pending
                                                  : wait->visible.pending) == 0;
 }
 

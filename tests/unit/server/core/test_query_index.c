@@ -98,8 +98,8 @@ static void a_parked_document_is_explained(void **state)
     assert_true(bytes_equal(parked.message, drive_text("message")));
     assert_true(parked.changes == 12 && parked.behind == 1 && parked.fragments);
     assert_true(parked.oldest_ms == start);
-    assert_int_equal(parked.ticket_count, CORE_PARKED_TICKETS);
-    for (uint32_t i = 0; i < CORE_PARKED_TICKETS; i++) {
+    assert_int_equal(parked.ticket_count, CORE_TICKETS_SHOWN);
+    for (uint32_t i = 0; i < CORE_TICKETS_SHOWN; i++) {
         assert_true(parked.tickets[i] == tickets[i]);
     }
     assert_int_equal(core_parked_next(&walk, &parked), CORE_END);

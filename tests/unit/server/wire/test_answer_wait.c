@@ -6,7 +6,9 @@
 #include "activity/v1/change_service.pb-c.h"
 #include "server/wire/answer.h"
 
-#define EPOCH UINT64_C(0x1122334455667788)
+#define EPOCH             UINT64_C(0x1122334455667788)
+#define PENDING_TICKET    UINT64_C(99)
+#define SEARCHABLE_BEFORE UINT64_C(5000)
 
 /* The core's place. */
 static struct {
@@ -16,6 +18,8 @@ static struct {
     struct core_wait_activity activity; /* what it was asked */
     struct core_wait_visible visible;
     const struct command_caller *caller;
+    uint64_t done_ms;
+    bool has_parked;
 } fake;
 
 void core_info(const struct core *core, struct core_info *info)
@@ -49,7 +53,21 @@ enum core_wait_outcome core_wait_visible(const struct core *core,
     fake.visible = *wait;
     fake.caller = caller;
     wait->open = UINT64_MAX;
+    wait->pending = fake.outcome == CORE_WAIT_REACHED ? 0 : PENDING_TICKET;
+    wait->done_ms = fake.done_ms;
     return fake.outcome;
+}
+
+bool core_parked_of_ticket(const struct core *core, uint64_t ticket, struct core_parked *parked)
+{
+    (void)core;
+    assert_true(ticket == PENDING_TICKET);
+    *parked = (struct core_parked){.park_id = 12,
+                                   .model = bytes_of("orders", 6),
+                                   .document_id = bytes_of("a-17", 4),
+                                   .code = bytes_of("mapper_parsing_exception", 24),
+                                   .message = bytes_of("failed to parse field [n]", 25)};
+    return fake.has_parked;
 }
 
 static uint8_t frame_bytes[ANSWER_WAIT_MAX];
@@ -87,7 +105,8 @@ static void read_frame(size_t length)
 
 static size_t look(void)
 {
-    return answer_wait_look(NULL, &caller, EPOCH, &wait, frame_bytes);
+    const struct answer_look at = {NULL, EPOCH, SEARCHABLE_BEFORE};
+    return answer_wait_look(&at, &caller, &wait, frame_bytes);
 }
 
 static void *response_of(const ProtobufCMessageDescriptor *type, uint32_t retry_after_ms)
@@ -223,6 +242,62 @@ static void searchable_needs_an_index(void **state)
     assert_int_equal(fake.visible.stage, VISIBLE_SEARCHABLE);
 }
 
+/* What was done with before a refresh is searchable, what was in its millisecond may not be. */
+static void searchable_needs_evidence(void **state)
+{
+    (void)state;
+    struct query query = wait_visible_query(VISIBLE_SEARCHABLE);
+    begin(&query, CORE_WAIT_REACHED);
+    fake.index_mode = 1;
+    fake.done_ms = SEARCHABLE_BEFORE;
+    assert_int_equal(look(), 0);
+    assert_true(wait.unrefreshed);
+    assert_false(answer_wait_goes_on(&wait)); /* another look finds nothing else */
+    fake.done_ms = SEARCHABLE_BEFORE - 1;
+    read_frame(look());
+    assert_false(wait.unrefreshed);
+    Activity__V1__WaitVisibleResponse *response =
+        response_of(&activity__v1__wait_visible_response__descriptor, 0);
+    assert_true(response->reached);
+    protobuf_c_message_free_unpacked(&response->base, NULL);
+
+    query = wait_visible_query(VISIBLE_ACKED);
+    begin(&query, CORE_WAIT_REACHED);
+    fake.index_mode = 1;
+    fake.done_ms = SEARCHABLE_BEFORE;
+    read_frame(look()); /* that it was accepted needs none */
+    assert_int_equal(reply.code, STATUS_OK);
+}
+
+static bool message_has(const char *text)
+{
+    char message[LIMIT_STATUS_MESSAGE_LENGTH + 1];
+    assert_in_range(reply.message.length, 0, LIMIT_STATUS_MESSAGE_LENGTH);
+    memcpy(message, reply.message.bytes, reply.message.length);
+    message[reply.message.length] = '\0';
+    return strstr(message, text) != NULL;
+}
+
+static void a_parked_change_is_named_to_who_recorded_it(void **state)
+{
+    (void)state;
+    struct query query = wait_visible_query(VISIBLE_ACKED);
+    begin(&query, CORE_WAIT_PARKED);
+    fake.has_parked = true;
+    read_frame(look());
+    assert_refused(STATUS_ABORTED, "CHANGE_PARKED");
+    assert_true(message_has("park_id 12") && message_has("\"a-17\" of orders") &&
+                message_has("mapper_parsing_exception: failed to parse field [n]"));
+
+    query.wait.ticket = 0; /* somebody else may have recorded a change of the job */
+    query.wait.job_id = 5;
+    begin(&query, CORE_WAIT_PARKED);
+    fake.has_parked = true;
+    read_frame(look());
+    assert_refused(STATUS_ABORTED, "CHANGE_PARKED");
+    assert_true(message_has("park_id 12") && !message_has("a-17") && !message_has("failed"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +306,8 @@ int main(void)
         cmocka_unit_test(changes_are_visible_or_not),
         cmocka_unit_test(what_will_never_be_is_refused_at_once),
         cmocka_unit_test(searchable_needs_an_index),
+        cmocka_unit_test(searchable_needs_evidence),
+        cmocka_unit_test(a_parked_change_is_named_to_who_recorded_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
