@@ -447,6 +447,130 @@ static inline void example_hash(example_taker take)
                            &request.base, &response.base});
 }
 
+/* ---- The way into the index. One document was refused: its date does not read as one. ---- */
+
+#define EXAMPLE_PARKED 7
+
+static inline void example_refusal(Activity__V1__IndexReason *reason)
+{
+    activity__v1__index_reason__init(reason);
+    reason->code = example_text("mapper_parsing_exception");
+    reason->message = example_text("failed to parse field [shot] of type [date]");
+}
+
+static inline void example_index_status(example_taker take)
+{
+    Activity__V1__GetIndexStatusRequest request = ACTIVITY__V1__GET_INDEX_STATUS_REQUEST__INIT;
+    Activity__V1__IndexReason why = ACTIVITY__V1__INDEX_REASON__INIT;
+    why.code = example_text("no_answer");
+    why.message = example_text("https://index-1.studio.example:9200: connection refused");
+    Activity__V1__GetIndexStatusResponse response = ACTIVITY__V1__GET_INDEX_STATUS_RESPONSE__INIT;
+    response.state = ACTIVITY__V1__INDEX_STATE__INDEX_STATE_AWAY;
+    response.version = example_text("opensearch 2.19.4");
+    response.why = &why;
+    response.away_since_ms = EXAMPLE_NOW + 50000;
+    response.failures = 4;
+    response.waiting_documents = 311;
+    response.waiting_changes = 1204;
+    response.parked_documents = 1;
+    response.parked_changes = 2;
+    response.pending_bytes = 402176;
+    response.lag_ms = 9800;
+    response.batches = 1620;
+    response.requests = 1634;
+    response.request_bytes = 210443008;
+    response.changes = 98213;
+    response.acked_documents = 41877;
+    response.retried_documents = 126;
+    response.refreshes = 310;
+    response.parked_since_start = 3;
+    response.time_ms = EXAMPLE_NOW + 60000;
+    take(&(struct example){&activity__v1__admin_service__descriptor, "GetIndexStatus", false,
+                           &request.base, &response.base});
+}
+
+/* The first page of one: a batch with the document that was refused. */
+static inline void example_index_batches(example_taker take)
+{
+    Activity__V1__ListIndexBatchesRequest request = ACTIVITY__V1__LIST_INDEX_BATCHES_REQUEST__INIT;
+    request.page_size = 1;
+    Activity__V1__IndexReason error;
+    example_refusal(&error);
+    uint64_t tickets[] = {EXAMPLE_TICKET, EXAMPLE_TICKET + 1};
+    Activity__V1__IndexBatch batch = ACTIVITY__V1__INDEX_BATCH__INIT;
+    batch.number = 88412;
+    batch.sent_time_ms = EXAMPLE_NOW + 30200;
+    batch.done = 1;
+    batch.cause = ACTIVITY__V1__FLUSH_CAUSE__FLUSH_CAUSE_DELAY;
+    batch.lag_ms = 200;
+    batch.took_ms = 31;
+    batch.changes = 9;
+    batch.documents = 4;
+    batch.bytes = 2210;
+    batch.acked = 3;
+    batch.parked = 1;
+    batch.error = &error;
+    batch.n_tickets = 2;
+    batch.tickets = tickets;
+    Activity__V1__IndexBatch *batches[] = {&batch};
+    Activity__V1__ListIndexBatchesResponse response =
+        ACTIVITY__V1__LIST_INDEX_BATCHES_RESPONSE__INIT;
+    response.n_batches = 1;
+    response.batches = batches;
+    response.next_page_token = example_bytes("\x01\x00\x5c\x59\x01\x00\x00\x00\x00\x00"
+                                             "\x73\x65\x68\x63\x74\x61\x62\x00",
+                                             18);
+    take(&(struct example){&activity__v1__admin_service__descriptor, "ListIndexBatches", false,
+                           &request.base, &response.base});
+}
+
+static inline void example_parked(example_taker take)
+{
+    Activity__V1__ListParkedDocumentsRequest request =
+        ACTIVITY__V1__LIST_PARKED_DOCUMENTS_REQUEST__INIT;
+    Activity__V1__IndexReason reason;
+    example_refusal(&reason);
+    uint64_t tickets[] = {EXAMPLE_TICKET + 1};
+    Activity__V1__ParkedDocument document = ACTIVITY__V1__PARKED_DOCUMENT__INIT;
+    document.park_id = EXAMPLE_PARKED;
+    document.parked_time_ms = EXAMPLE_NOW + 30231;
+    document.model = example_text("mediacontainer");
+    document.document_id = example_text("124");
+    document.reason = &reason;
+    document.changes = 2;
+    document.behind = 5;
+    document.oldest_time_ms = EXAMPLE_NOW + 30010;
+    document.n_tickets = 1;
+    document.tickets = tickets;
+    Activity__V1__ParkedDocument *documents[] = {&document};
+    Activity__V1__ListParkedDocumentsResponse response =
+        ACTIVITY__V1__LIST_PARKED_DOCUMENTS_RESPONSE__INIT;
+    response.n_documents = 1;
+    response.documents = documents;
+    take(&(struct example){&activity__v1__admin_service__descriptor, "ListParkedDocuments", false,
+                           &request.base, &response.base});
+}
+
+static inline void example_retry_parked(example_taker take)
+{
+    Activity__V1__RetryParkedRequest request = ACTIVITY__V1__RETRY_PARKED_REQUEST__INIT;
+    request.park_id = EXAMPLE_PARKED;
+    Activity__V1__RetryParkedResponse response = ACTIVITY__V1__RETRY_PARKED_RESPONSE__INIT;
+    response.changes = 2;
+    take(&(struct example){&activity__v1__admin_service__descriptor, "RetryParked", false,
+                           &request.base, &response.base});
+}
+
+static inline void example_discard_parked(example_taker take)
+{
+    Activity__V1__DiscardParkedRequest request = ACTIVITY__V1__DISCARD_PARKED_REQUEST__INIT;
+    request.park_id = EXAMPLE_PARKED;
+    Activity__V1__DiscardParkedResponse response = ACTIVITY__V1__DISCARD_PARKED_RESPONSE__INIT;
+    response.changes = 2;
+    take(&(struct example){&activity__v1__admin_service__descriptor, "DiscardParked", false,
+                           &request.base, &response.base});
+}
+
 /* Gives every example to `take`; what it points to lives during the call. */
 static inline void take_examples(example_taker take)
 {
@@ -466,6 +590,11 @@ static inline void take_examples(example_taker take)
     example_users(take);
     example_drain(take);
     example_hash(take);
+    example_index_status(take);
+    example_index_batches(take);
+    example_parked(take);
+    example_retry_parked(take);
+    example_discard_parked(take);
 }
 
 #endif
