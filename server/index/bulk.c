@@ -106,7 +106,7 @@ static void put_fragments(const struct index_batch *batch, const struct index_do
             put(to, ",\"deleted\":true}");
         } else {
             put(to, ",\"patch\":");
-            put_json(to, change->json);
+            put_json(to, change->json.length != 0 ? change->json : bytes_of("{}", 2));
             put(to, "}");
         }
     }
@@ -128,6 +128,12 @@ int bulk_put(const struct targets *targets, const struct index_batch *batch, uin
         put_place(targets, from, &index, to);
         put_fragments(batch, from, to);
         return 0;
+    }
+    if (change->json.length == 0 && !change->deleted) {
+        reason_set(why, "no_document",
+                   "the change has no JSON: it was recorded while this server "
+                   "wrote to no index");
+        return 1;
     }
     put(to, change->deleted ? "{\"delete\":" : "{\"index\":");
     put_place(targets, from, &index, to);

@@ -19,7 +19,8 @@
 #define BULK_RETRY_ON_CONFLICT 3
 
 /* Writes a document's lines. Returns 0, or 1 with the reason (then what was written is to be thrown
- * away): there is no index for the document. With a writer without bytes it measures (to->wanted).
+ * away): there is no index for the document, or nothing to write. With a writer without bytes it
+ * measures (to->wanted).
  */
 __attribute__((warn_unused_result)) int bulk_put(const struct targets *targets,
                                                  const struct index_batch *batch, uint32_t document,

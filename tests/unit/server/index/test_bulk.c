@@ -125,6 +125,26 @@ static void ids_are_escaped(void **state)
     }
 }
 
+/* Such changes come from a time without an index; the border refuses them with one. */
+static void without_json_there_is_nothing_to_write(void **state)
+{
+    (void)state;
+    struct index_batch *batch = open_batch(1);
+    struct reason why;
+    struct writer to = writer_of(NULL, 0);
+    put_whole(batch, "p1", 5, "");
+    assert_int_equal(bulk_put(&standard, batch, 0, &to, &why), 1);
+    assert_string_equal(why.code, "no_document");
+    put_document(batch, "orders", "o1", TAKE_FRAGMENTS);
+    put_change(batch, 7, "");
+    assert_item(&standard, batch, 1,
+                "{\"update\":{\"_index\":\"acme-orders\",\"_id\":\"o1\",\"retry_on_conflict\":3}}\n"
+                "{\"scripted_upsert\":true,\"upsert\":{},\"_source\":[\"" INDEX_FIELD_SEQUENCE
+                "\"],\"script\":{\"id\":\"" INDEX_SCRIPT_NAME "\",\"params\":{\"list\":["
+                "{\"seq\":7,\"patch\":{}}]}}}\n");
+    index_batch_free(batch);
+}
+
 static void without_an_index_there_is_a_reason(void **state)
 {
     (void)state;
@@ -147,6 +167,7 @@ int main(void)
         cmocka_unit_test(routing_is_in_the_item),
         cmocka_unit_test(line_breaks_become_blanks),
         cmocka_unit_test(ids_are_escaped),
+        cmocka_unit_test(without_json_there_is_nothing_to_write),
         cmocka_unit_test(without_an_index_there_is_a_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
