@@ -141,7 +141,7 @@ static void settle_batch(struct core *core, const struct batch *batch,
     uint32_t last_back = 0;
     for (uint32_t i = 0; i < batch->documents; i++) {
         uint32_t next = list_next(&core->changes.documents, CHANGE_QUEUE, document);
-        switch ((enum index_outcome)result->outcomes.at[i]) {
+        switch (index_outcome_of(result->outcomes.at[i])) {
         case INDEX_ACKED:
             accept_document(core, document, batch->sent_ms, true);
             reply->acked++;

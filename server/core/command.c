@@ -386,6 +386,7 @@ static void put_result(const struct command *command, struct writer *to)
     const struct command_result *result = &command->result;
     writer_u64(to, result->batch);
     writer_u64(to, result->version_seen);
+    writer_u32(to, result->retry_after_ms);
     writer_u32(to, result->count);
     writer_bytes(to, result->outcomes);
     writer_bytes(to, result->reasons);
@@ -396,8 +397,10 @@ static void get_result(struct reader *from, struct command *command)
     struct command_result *result = &command->result;
     result->batch = reader_u64(from);
     result->version_seen = reader_u64(from);
+    result->retry_after_ms = reader_u32(from);
     result->count = reader_u32(from);
-    if (result->batch == 0 || result->count == 0 || result->count > COMMAND_TAKE_DOCUMENTS_MAX) {
+    if (result->batch == 0 || result->count == 0 || result->count > COMMAND_TAKE_DOCUMENTS_MAX ||
+        result->retry_after_ms > COMMAND_RETRY_AFTER_MAX_MS) {
         from->failed = true;
         return;
     }
@@ -406,8 +409,10 @@ static void get_result(struct reader *from, struct command *command)
     struct bytes code;
     struct bytes message;
     for (uint32_t i = 0; i < result->outcomes.length && !from->failed; i++) {
-        uint8_t outcome = result->outcomes.at[i];
-        from->failed = outcome < INDEX_ACKED || outcome > INDEX_PARKED ||
+        uint8_t byte = result->outcomes.at[i];
+        enum index_outcome outcome = index_outcome_of(byte);
+        from->failed = byte > index_retry(COMMAND_HALVINGS_MAX) ||
+                       (outcome != INDEX_RETRY && byte > INDEX_PARKED) || outcome < INDEX_ACKED ||
                        (outcome == INDEX_PARKED && !command_reason_next(from, &code, &message));
     }
 }
@@ -621,6 +626,7 @@ static size_t result_effects_max(struct bytes body)
     struct reader from = reader_of(body);
     (void)reader_u64(&from);
     (void)reader_u64(&from);
+    (void)reader_u32(&from);
     uint32_t count = reader_u32(&from);
     if (from.failed || count > COMMAND_TAKE_DOCUMENTS_MAX) {
         return REPLY_SMALL_BYTES;

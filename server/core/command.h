@@ -146,9 +146,11 @@ struct command_take {
 
 enum index_outcome {
     INDEX_ACKED = 1,  /* the index has it */
-    INDEX_RETRY = 2,  /* it has to be sent once more */
+    INDEX_RETRY = 2,  /* it has to be sent once more, after a rest */
     INDEX_PARKED = 3, /* it never will, until somebody has done something about it */
 };
+#define COMMAND_RETRY_AFTER_MAX_MS 3600000u
+#define COMMAND_HALVINGS_MAX       21u /* of which the longest rest is a millisecond */
 #define COMMAND_REASON_CODE_LENGTH    64
 #define COMMAND_REASON_MESSAGE_LENGTH 256
 /* A version above this one is nobody's that counts as we do: it does not raise our counter, which
@@ -157,11 +159,29 @@ enum index_outcome {
 struct command_result {
     uint64_t batch;
     uint64_t version_seen; /* the highest that the index showed where it refused ours; 0 = none */
-    uint32_t count;        /* of the batch's documents, 1..COMMAND_TAKE_DOCUMENTS_MAX */
-    struct bytes outcomes; /* count bytes, enum index_outcome, in the order of the batch */
+    uint32_t retry_after_ms; /* how long documents rest that are retried, by service time: 0 (not at
+                                all: they are due at once)..COMMAND_RETRY_AFTER_MAX_MS */
+    uint32_t count;          /* of the batch's documents, 1..COMMAND_TAKE_DOCUMENTS_MAX */
+    struct bytes outcomes; /* count bytes, in the order of the batch: enum index_outcome, of one that
+                              is retried also how often its own rest is halved (index_retry) */
     struct bytes reasons;  /* for each INDEX_PARKED: text code, text message (command_reason_put);
                               together they have to fit an entry */
 };
+
+/* One byte of the outcomes. */
+static inline enum index_outcome index_outcome_of(uint8_t byte)
+{
+    return (enum index_outcome)(byte & 3u);
+}
+/* `halvings` at most COMMAND_HALVINGS_MAX. INDEX_RETRY alone is the same with 0. */
+static inline uint8_t index_retry(uint32_t halvings)
+{
+    return (uint8_t)(INDEX_RETRY | halvings << 2);
+}
+static inline uint32_t index_rest_ms(uint32_t retry_after_ms, uint8_t byte)
+{
+    return retry_after_ms >> (byte >> 2);
+}
 
 enum parked_action {
     PARKED_RETRY = 1,  /* back to the front of the queue */

@@ -259,9 +259,14 @@ static void print_result(FILE *to, const struct command_result *result)
 {
     fprintf(to, " batch=%" PRIu64, result->batch);
     print_id(to, "seen", result->version_seen);
+    print_id(to, "rest", result->retry_after_ms);
     fputc(' ', to);
     for (uint32_t i = 0; i < result->count; i++) {
-        fputc("?ARP"[result->outcomes.at[i] & 3], to);
+        uint8_t byte = result->outcomes.at[i];
+        fputc("?ARP"[index_outcome_of(byte)], to);
+        if (byte > INDEX_PARKED) {
+            fprintf(to, "%u", byte >> 2);
+        }
     }
 }
 

@@ -120,8 +120,9 @@ static struct command example(enum command_kind kind)
         command_reason_put(&to, drive_text(""), drive_text(""));
         c.result = (struct command_result){.batch = 77,
                                            .version_seen = 1u << 30,
-                                           .count = 4,
-                                           .outcomes = drive_text("\x03\x01\x03\x02"),
+                                           .retry_after_ms = 30000,
+                                           .count = 5,
+                                           .outcomes = drive_text("\x03\x01\x03\x02\x0e"),
                                            .reasons = bytes_of(list, to.wanted)};
         break;
     case COMMAND_PARKED:
@@ -316,6 +317,33 @@ static void rules_of_fields(void **state)
     assert_false(decodes(encoded(&bad), &c));
     bad.record.change_count = 1;
     assert_false(decodes(encoded(&bad), &c));
+}
+
+/* What a byte says of a document, and what none says. */
+static void outcomes_have_rests(void **state)
+{
+    (void)state;
+    struct command c;
+    struct command result = example(COMMAND_RESULT);
+    assert_true(decodes(encoded(&result), &c));
+    assert_true(c.result.retry_after_ms == 30000 && c.result.version_seen == 1u << 30);
+    assert_int_equal(index_outcome_of(c.result.outcomes.at[4]), INDEX_RETRY);
+    assert_int_equal(index_rest_ms(30000, c.result.outcomes.at[3]), 30000);
+    assert_int_equal(index_rest_ms(30000, c.result.outcomes.at[4]), 3750);
+    assert_int_equal(index_retry(0), INDEX_RETRY);
+    assert_int_equal(index_rest_ms(COMMAND_RETRY_AFTER_MAX_MS, index_retry(COMMAND_HALVINGS_MAX)),
+                     1);
+    result.result.retry_after_ms = COMMAND_RETRY_AFTER_MAX_MS;
+    assert_true(decodes(encoded(&result), &c));
+    result.result.retry_after_ms++;
+    assert_false(decodes(encoded(&result), &c));
+    result = (struct command){.kind = COMMAND_RESULT, .result = {.batch = 1, .count = 1}};
+    for (unsigned byte = 0; byte <= UINT8_MAX; byte++) {
+        uint8_t at = (uint8_t)byte;
+        result.result.outcomes = bytes_of(&at, 1);
+        bool good = byte == INDEX_ACKED || ((byte & 3) == INDEX_RETRY && byte >> 2 <= 21);
+        assert_int_equal(decodes(encoded(&result), &c), good); /* parked: without its reason */
+    }
 }
 
 /* The core reads deltas itself: padded, endless or overlong varints end the entry as malformed. */
@@ -548,6 +576,7 @@ int main(void)
         cmocka_unit_test(cut_commands_are_malformed),
         cmocka_unit_test(mutated_commands_are_canonical),
         cmocka_unit_test(rules_of_fields),
+        cmocka_unit_test(outcomes_have_rests),
         cmocka_unit_test(deltas_are_minimal),
         cmocka_unit_test(ids_of_every_size_are_read),
         cmocka_unit_test(heads_round_trip),
