@@ -161,6 +161,7 @@ static void on_result(void *context, const struct job_result *result)
     finish(index, result);
     const struct command_result told = {.batch = result->batch,
                                         .version_seen = result->version_seen,
+                                        .retry_after_ms = result->retry_ms,
                                         .count = result->count,
                                         .outcomes = result->outcomes,
                                         .reasons = result->reasons};

@@ -4,6 +4,9 @@
 
 #include "server/check.h"
 
+/* What nobody had the memory or the place to take over comes back after so long. */
+#define HOMELESS_REST_MS 1000
+
 int indexing_init(struct indexing *indexing, const struct engine_index *outlets, struct wake *wake)
 {
     indexing->outlets = outlets;
@@ -65,6 +68,7 @@ static void make_homeless(const struct indexing *indexing, struct indexing_comma
     command.kind = COMMAND_RESULT;
     command.result = (struct command_result){
         .batch = indexing->homeless,
+        .retry_after_ms = HOMELESS_REST_MS,
         .count = indexing->homeless_documents,
         .outcomes = bytes_of(outcomes, indexing->homeless_documents),
     };
