@@ -149,8 +149,8 @@ enum index_outcome {
     INDEX_RETRY = 2,  /* it has to be sent once more, after a rest */
     INDEX_PARKED = 3, /* it never will, until somebody has done something about it */
 };
-#define COMMAND_RETRY_AFTER_MAX_MS 3600000u
-#define COMMAND_HALVINGS_MAX       21u /* of which the longest rest is a millisecond */
+#define COMMAND_RETRY_AFTER_MAX_MS    3600000u
+#define COMMAND_HALVINGS_MAX          21u /* of which the longest rest is a millisecond */
 #define COMMAND_REASON_CODE_LENGTH    64
 #define COMMAND_REASON_MESSAGE_LENGTH 256
 /* A version above this one is nobody's that counts as we do: it does not raise our counter, which
@@ -158,14 +158,15 @@ enum index_outcome {
 #define COMMAND_VERSION_SEEN_MAX (UINT64_C(1) << 62)
 struct command_result {
     uint64_t batch;
-    uint64_t version_seen; /* the highest that the index showed where it refused ours; 0 = none */
+    uint64_t version_seen;   /* the highest that the index showed where it refused ours; 0 = none */
     uint32_t retry_after_ms; /* how long documents rest that are retried, by service time: 0 (not at
                                 all: they are due at once)..COMMAND_RETRY_AFTER_MAX_MS */
     uint32_t count;          /* of the batch's documents, 1..COMMAND_TAKE_DOCUMENTS_MAX */
-    struct bytes outcomes; /* count bytes, in the order of the batch: enum index_outcome, of one that
-                              is retried also how often its own rest is halved (index_retry) */
-    struct bytes reasons;  /* for each INDEX_PARKED: text code, text message (command_reason_put);
-                              together they have to fit an entry */
+    struct bytes outcomes;   /* count bytes, in the order of the batch: enum index_outcome, of one
+                                that is retried also how often its own rest is halved
+                                (index_retry) */
+    struct bytes reasons;    /* for each INDEX_PARKED: text code, text message (command_reason_put);
+                                together they have to fit an entry */
 };
 
 /* One byte of the outcomes. */
