@@ -67,7 +67,8 @@
 #define LIMIT_CHANGES_BYTES      (860 * 1024) /* of one RecordModelChangesRequest, encoded */
 #define LIMIT_JSON_BYTES         (512 * 1024)
 #define LIMIT_JSON_DEPTH         64
-#define LIMIT_AFFECTED_MODELS    64 /* per document and view in the window */
+#define LIMIT_AFFECTED_MODELS    64  /* per document and view in the window */
+#define LIMIT_INDEX_BATCHES      256 /* that are remembered, and on a page */
 
 /* Long polls and the change feed. */
 #define LIMIT_WAIT_MS              30000

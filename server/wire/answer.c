@@ -185,15 +185,15 @@ static struct bytes get_server_info(const struct answering *on, uint8_t *to)
 /* ListPresentUsersResponse {users = 1 {user = 1, last_seen_ms = 2}, next_page_token = 2} */
 static struct bytes list_present_users(const struct answering *on, uint8_t *to)
 {
-    const struct query_users *users = &on->query->users;
+    const struct query_page *page = &on->query->page;
     uint8_t *payload = to + REPLY_HEAD_MAX;
     uint8_t *end = payload;
-    uint64_t position = users->position;
+    uint64_t position = page->position;
     uint64_t next = position;
     struct core_user user;
     uint32_t count = 0;
     while (core_present_user_next(on->core, on->viewer, &next, &user)) {
-        if (count == users->page_size || end - payload >= LIMIT_PAGE_BYTES) {
+        if (count == page->page_size || end - payload >= LIMIT_PAGE_BYTES) {
             uint8_t token[TOKEN_BYTES];
             token_encode(token, TOKEN_USERS_HASH, (struct query_place){0, position});
             end = encode_member(end, 2, bytes_of(token, sizeof token));
@@ -213,6 +213,26 @@ static struct bytes find_activities(const struct answering *on, uint8_t *to)
 {
     uint8_t *end =
         answer_find(on->core, on->viewer, &on->query->find, on->facts->epoch, to + REPLY_HEAD_MAX);
+    return frame_around(on->facts->epoch, to, end);
+}
+
+static struct bytes get_index_status(const struct answering *on, uint8_t *to)
+{
+    uint8_t *end = answer_index_status(on->core, on->facts->index_source, to + REPLY_HEAD_MAX);
+    return frame_around(on->facts->epoch, to, end);
+}
+
+static struct bytes list_index_batches(const struct answering *on, uint8_t *to)
+{
+    uint8_t *end =
+        answer_index_batches(on->facts->index_source, &on->query->page, to + REPLY_HEAD_MAX);
+    return frame_around(on->facts->epoch, to, end);
+}
+
+static struct bytes list_parked_documents(const struct answering *on, uint8_t *to)
+{
+    uint8_t *end =
+        answer_parked(on->core, on->query->caller.tenant, &on->query->page, to + REPLY_HEAD_MAX);
     return frame_around(on->facts->epoch, to, end);
 }
 
@@ -244,6 +264,15 @@ void query_answer(const struct core *core, struct bytes encoded, const struct an
         break;
     case METHOD_LIST_PRESENT_USERS:
         answer->frame = list_present_users(&on, to);
+        break;
+    case METHOD_GET_INDEX_STATUS:
+        answer->frame = get_index_status(&on, to);
+        break;
+    case METHOD_LIST_INDEX_BATCHES:
+        answer->frame = list_index_batches(&on, to);
+        break;
+    case METHOD_LIST_PARKED_DOCUMENTS:
+        answer->frame = list_parked_documents(&on, to);
         break;
     default:
         answer->frame = refusal_frame(facts->epoch, REASON_INTERNAL_ERROR, to);

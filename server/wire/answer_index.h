@@ -1,5 +1,5 @@
-/* What the way into the index tells of itself, beside the core's own state: GetIndexStatus and
- * ListIndexBatches are answered from it. */
+/* What the way into the index tells of itself, beside the core's own state, and the answers that
+ * are made of both: GetIndexStatus, ListIndexBatches, ListParkedDocuments. */
 #ifndef ACTIVITYD_SERVER_WIRE_ANSWER_INDEX_H
 #define ACTIVITYD_SERVER_WIRE_ANSWER_INDEX_H
 
@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/limits.h"
 #include "server/core/core.h"
+#include "server/wire/query.h"
 
 /* The values of activity.v1.IndexState. */
 enum answer_index_state {
@@ -59,7 +61,7 @@ struct answer_index_batch {
     uint64_t tickets[CORE_TICKETS_SHOWN];
 };
 
-#define ANSWER_INDEX_BATCHES_MAX 256u /* that are remembered, and on a page */
+#define ANSWER_INDEX_BATCHES_MAX ((uint32_t)LIMIT_INDEX_BATCHES) /* that are remembered */
 
 /* Where it is asked. Both are called on the engine's thread and do not wait. */
 struct answer_index_source {
@@ -69,5 +71,15 @@ struct answer_index_source {
      * returns how many. */
     size_t (*batches)(void *context, uint64_t before, struct answer_index_batch *to, size_t most);
 };
+
+/* For answer.c: the response's fields are written to `to`, which has room for a reply; each returns
+ * the byte after the last. A NULL source: the server writes to no index. */
+uint8_t *answer_index_status(const struct core *core, const struct answer_index_source *source,
+                             uint8_t *to);
+uint8_t *answer_index_batches(const struct answer_index_source *source,
+                              const struct query_page *page, uint8_t *to);
+/* Of this tenant alone, which is not empty. */
+uint8_t *answer_parked(const struct core *core, struct bytes tenant, const struct query_page *page,
+                       uint8_t *to);
 
 #endif

@@ -123,10 +123,14 @@ int decode_batch_update(struct decoding *decoding);
 int decode_destroy_activity(struct decoding *decoding);
 int decode_record_changes(struct decoding *decoding);
 int decode_list_present_users(struct decoding *decoding);
+int decode_list_index_batches(struct decoding *decoding);
+int decode_list_parked_documents(struct decoding *decoding);
+int decode_retry_parked(struct decoding *decoding);
+int decode_discard_parked(struct decoding *decoding);
 int decode_wait_activity(struct decoding *decoding);
 int decode_wait_visible(struct decoding *decoding);
 int decode_read_changes(struct decoding *decoding);
-int decode_empty(struct decoding *decoding); /* GetServerInfo, GetStateHash, Drain */
+int decode_empty(struct decoding *decoding); /* Get..., Drain */
 int decode_check(struct decoding *decoding);
 
 #endif

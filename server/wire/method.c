@@ -27,11 +27,16 @@ static const struct method rows[METHOD_COUNT] = {
     ROW(READ_CHANGES, CHANGE, "ReadChanges", "read", FEED, METHOD),
     ROW(WAIT_VISIBLE, CHANGE, "WaitVisible", "read", QUERY, METHOD),
     ROW(GET_STATE_HASH, ADMIN, "GetStateHash", "admin", QUERY, ADMIN_ALL),
+    ROW(GET_INDEX_STATUS, ADMIN, "GetIndexStatus", "admin", QUERY, ADMIN_ALL),
+    ROW(LIST_INDEX_BATCHES, ADMIN, "ListIndexBatches", "admin", QUERY, ADMIN_ALL),
+    ROW(LIST_PARKED_DOCUMENTS, ADMIN, "ListParkedDocuments", "admin", QUERY, ADMIN),
+    ROW(RETRY_PARKED, ADMIN, "RetryParked", "admin", COMMAND, ADMIN),
+    ROW(DISCARD_PARKED, ADMIN, "DiscardParked", "admin", COMMAND, ADMIN),
 };
 
 const struct method *method_find(struct view name)
 {
-    /* Sixteen comparisons that nearly all end at the length: no hash is faster. */
+    /* Twenty comparisons that nearly all end at the length: no hash is faster. */
     for (int id = METHOD_NONE + 1; id < METHOD_COUNT; id++) {
         if (view_equal(name, view_of(rows[id].name))) {
             return &rows[id];

@@ -27,6 +27,11 @@ enum method_id {
     METHOD_WAIT_ACTIVITY,
     METHOD_READ_CHANGES,
     METHOD_WAIT_VISIBLE,
+    METHOD_GET_INDEX_STATUS,
+    METHOD_LIST_INDEX_BATCHES,
+    METHOD_LIST_PARKED_DOCUMENTS,
+    METHOD_RETRY_PARKED,
+    METHOD_DISCARD_PARKED,
     METHOD_COUNT
 };
 
@@ -40,8 +45,8 @@ enum method_route {
 enum method_need {
     NEED_METHOD,   /* the rule lists the method or its group */
     NEED_ANY_RULE, /* any allow rule: Check, GetServerInfo */
-    NEED_ADMIN,    /* admin of the tenant: ListPresentUsers */
-    NEED_ADMIN_ALL /* admin = all: Drain, GetStateHash */
+    NEED_ADMIN,    /* admin of the tenant: ListPresentUsers, what is parked */
+    NEED_ADMIN_ALL /* admin = all: Drain, GetStateHash, the way into the index */
 };
 
 struct method {

@@ -172,8 +172,10 @@ void query_encode(const struct query *query, struct writer *to)
         writer_u64(to, query->job_id);
         break;
     case METHOD_LIST_PRESENT_USERS:
-        writer_u32(to, query->users.page_size);
-        writer_u64(to, query->users.position);
+    case METHOD_LIST_INDEX_BATCHES:
+    case METHOD_LIST_PARKED_DOCUMENTS:
+        writer_u32(to, query->page.page_size);
+        writer_u64(to, query->page.position);
         break;
     case METHOD_WAIT_ACTIVITY:
     case METHOD_WAIT_VISIBLE:
@@ -201,8 +203,10 @@ void query_decode(struct bytes encoded, struct query *query)
         query->job_id = reader_u64(&from);
         break;
     case METHOD_LIST_PRESENT_USERS:
-        query->users.page_size = reader_u32(&from);
-        query->users.position = reader_u64(&from);
+    case METHOD_LIST_INDEX_BATCHES:
+    case METHOD_LIST_PARKED_DOCUMENTS:
+        query->page.page_size = reader_u32(&from);
+        query->page.position = reader_u64(&from);
         break;
     case METHOD_WAIT_ACTIVITY:
     case METHOD_WAIT_VISIBLE:

@@ -25,9 +25,10 @@ struct query_find {
     bool observe;
 };
 
-struct query_users {
+/* ListPresentUsers, ListIndexBatches, ListParkedDocuments. */
+struct query_page {
     uint32_t page_size;
-    uint64_t position;
+    uint64_t position; /* 0: the first page */
 };
 
 /* WaitActivity and WaitVisible: what is waited for; how long stands beside the query. */
@@ -62,7 +63,7 @@ struct query {
     union {
         struct query_find find;
         uint64_t job_id;
-        struct query_users users;
+        struct query_page page;
         struct query_wait wait;
         struct query_read read;
     };

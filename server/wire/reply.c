@@ -9,9 +9,7 @@
 
 /* ---- Refusals ---- */
 
-/* A text as it may stand in a frame: at most `most` bytes, cut before a character that does not
- * fit, and nothing at all if it is no text. */
-static struct view sayable(const char *text, size_t most)
+struct view reply_sayable(const char *text, size_t most)
 {
     struct view view = view_of(text != NULL ? text : "");
     if (view.length > most) {
@@ -30,12 +28,12 @@ static size_t write_refusal(uint64_t epoch, enum status_code code, const struct 
         refusal->message != NULL ? refusal->message : status_reason_text(refusal->reason);
     struct frame_reply frame = {
         .code = (uint32_t)code,
-        .message = sayable(message, LIMIT_STATUS_MESSAGE_LENGTH),
+        .message = reply_sayable(message, LIMIT_STATUS_MESSAGE_LENGTH),
         .reason = view_of(status_reason_name(refusal->reason)),
         .retry_after_ms = refusal->retry_after_ms,
         .epoch = epoch,
     };
-    struct view field = sayable(refusal->field, LIMIT_METADATA_VALUE_LENGTH);
+    struct view field = reply_sayable(refusal->field, LIMIT_METADATA_VALUE_LENGTH);
     if (field.length != 0) {
         frame.metadata[0] = (struct frame_metadata){view_of("field"), field};
         frame.metadata_count = 1;
@@ -141,6 +139,21 @@ static uint8_t *put_record(struct bytes body, uint8_t *to)
     return encode_number(to, 2, reply.accept_ms);
 }
 
+/* RetryParkedResponse and DiscardParkedResponse {changes = 1}, or that there is nothing to decide
+ * about: the same whether there never was or whether it is another tenant's. */
+static size_t write_parked(uint64_t epoch, const struct effect *effect, uint8_t *to)
+{
+    struct reply_parked reply;
+    reply_parked_read(effect->body, &reply);
+    if (!reply.found) {
+        const struct refusal refusal = {.reason = REASON_UNKNOWN_PARKED};
+        return reply_refuse(epoch, &refusal, to);
+    }
+    uint8_t response[SMALL_RESPONSE_MAX];
+    uint8_t *end = encode_number(response, 1, reply.changes);
+    return reply_ok(epoch, encoded_since(response, end), to, reply_room(effect));
+}
+
 /* The hot one: written where it is sent from, its columns copied once. */
 static size_t write_batch(uint64_t epoch, struct bytes body, uint8_t *to)
 {
@@ -158,7 +171,7 @@ static size_t write_batch(uint64_t epoch, struct bytes body, uint8_t *to)
 
 size_t reply_room(const struct effect *effect)
 {
-    if (effect->code != STATUS_OK) {
+    if (effect->code != STATUS_OK || effect->kind == COMMAND_PARKED) {
         return REPLY_REFUSAL_MAX;
     }
     /* The columns stand in the body; a count, three tags and lengths are added. */
@@ -187,6 +200,8 @@ size_t reply_from_effect(const struct reply_facts *facts, const struct effect *e
     case COMMAND_RECORD:
         end = put_record(effect->body, response);
         break;
+    case COMMAND_PARKED:
+        return write_parked(facts->epoch, effect, to);
     default: /* nobody waits for the others */
         break;
     }

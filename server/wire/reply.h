@@ -13,6 +13,10 @@ struct refusal {
     uint32_t retry_after_ms; /* 0 = no advice */
 };
 
+/* A text as it may stand in a reply: at most `most` bytes, cut before a character that does not
+ * fit, and nothing at all if it is NULL or no text. */
+struct view reply_sayable(const char *text, size_t most);
+
 /* A reply frame that refuses. `to` has room for REPLY_REFUSAL_MAX; returns its length. */
 #define REPLY_REFUSAL_MAX 4096
 size_t reply_refuse(uint64_t epoch, const struct refusal *refusal, uint8_t *to);

@@ -36,6 +36,11 @@ static int (*const decoders[METHOD_COUNT])(struct decoding *) = {
     [METHOD_WAIT_ACTIVITY] = decode_wait_activity,
     [METHOD_READ_CHANGES] = decode_read_changes,
     [METHOD_WAIT_VISIBLE] = decode_wait_visible,
+    [METHOD_GET_INDEX_STATUS] = decode_empty,
+    [METHOD_LIST_INDEX_BATCHES] = decode_list_index_batches,
+    [METHOD_LIST_PARKED_DOCUMENTS] = decode_list_parked_documents,
+    [METHOD_RETRY_PARKED] = decode_retry_parked,
+    [METHOD_DISCARD_PARKED] = decode_discard_parked,
 };
 
 struct request_scratch *request_scratch_new(void)

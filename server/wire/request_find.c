@@ -1,9 +1,9 @@
-/* FindActivities and ListPresentUsers: filters and pages. */
+/* FindActivities: filters and pages. */
 #include "proto/limits.h"
 #include "server/wire/decoding.h"
 #include "server/wire/token.h"
 
-/* Field numbers of activity/v1/activity_service.proto and admin_service.proto. */
+/* Field numbers of activity/v1/activity_service.proto. */
 enum {
     FIND_ACTIVITIES = 1,
     FIND_MODEL_CHANGES = 2,
@@ -16,7 +16,6 @@ enum {
     FIND_PAGE_TOKEN = 9,
     FIND_OBSERVE = 10,
 };
-enum { USERS_PAGE_SIZE = 1, USERS_PAGE_TOKEN = 2 };
 
 struct find_fields {
     struct view types[LIMIT_FIND_TYPES];
@@ -118,28 +117,6 @@ static int check_filters(struct request_error *error, const struct find_fields *
     return check_states(error, fields, filter);
 }
 
-static int check_token(struct request_error *error, struct view token, uint64_t hash,
-                       struct query_place *from)
-{
-    *from = (struct query_place){0, 0};
-    if (token.length == 0) {
-        return 0;
-    }
-    switch (token_decode(token, hash, from)) {
-    case TOKEN_OK:
-        return 0;
-    case TOKEN_OTHER_FILTERS:
-        return rule_refuse(error, place_of("page_token"),
-                           "must come with the filters of the page that gave it, found others; "
-                           "repeat them, or begin without a token");
-    default:
-        return rule_refuse(error, place_of("page_token"),
-                           "must be the next_page_token of a page, found %zu other bytes; begin "
-                           "without a token",
-                           token.length);
-    }
-}
-
 int decode_find_activities(struct decoding *decoding)
 {
     struct request_error *error = decoding->error;
@@ -156,41 +133,10 @@ int decode_find_activities(struct decoding *decoding)
         find->lists[LIST_INDEX_CHANGES] = true;
     }
     if (check_filters(error, &fields, &find->filter) != 0 ||
-        rule_page_size(error, fields.page_size, &find->page_size) != 0) {
+        rule_page_size(error, fields.page_size, LIMIT_PAGE_SIZE, &find->page_size) != 0) {
         return 1;
     }
     find->first_page = fields.page_token.length == 0;
     find->filter_hash = token_filter_hash(find);
-    return check_token(error, fields.page_token, find->filter_hash, &find->from);
-}
-
-int decode_list_present_users(struct decoding *decoding)
-{
-    struct query_users *users = &decoding->scratch->query.users;
-    struct message message = message_of(decoding->payload);
-    struct view token = {NULL, 0};
-    uint32_t page_size = 0;
-    struct field field;
-    while (message_next(&message, &field)) {
-        switch (field.number) {
-        case USERS_PAGE_SIZE:
-            page_size = message_uint32(&message, &field);
-            break;
-        case USERS_PAGE_TOKEN:
-            token = message_bytes(&message, &field);
-            break;
-        default:
-            break;
-        }
-    }
-    if (message.malformed) {
-        return decoding_malformed(decoding);
-    }
-    struct query_place from;
-    if (rule_page_size(decoding->error, page_size, &users->page_size) != 0 ||
-        check_token(decoding->error, token, TOKEN_USERS_HASH, &from) != 0) {
-        return 1;
-    }
-    users->position = from.position;
-    return 0;
+    return rule_page_token(error, fields.page_token, find->filter_hash, &find->from);
 }

@@ -216,7 +216,7 @@ int decode_read_changes(struct decoding *decoding)
         check_document_ids(error, &fields.document_ids, read) != 0 ||
         check_job_ids(error, fields.job_id_count, read) != 0 ||
         rule_wait_ms(error, fields.wait_ms) != 0 ||
-        rule_page_size(error, fields.page_size, &read->page_size) != 0 ||
+        rule_page_size(error, fields.page_size, LIMIT_PAGE_SIZE, &read->page_size) != 0 ||
         check_all_tenants(decoding, read) != 0) {
         return 1;
     }

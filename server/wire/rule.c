@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/limits.h"
+#include "server/wire/token.h"
 
 static void write_path(char *to, size_t size, struct place place)
 {
@@ -147,6 +148,15 @@ int rule_job_id(struct request_error *error, uint64_t job_id)
     return 0;
 }
 
+int rule_park_id(struct request_error *error, uint64_t park_id)
+{
+    if (park_id == 0) {
+        return rule_refuse(error, place_of("park_id"),
+                           "is required, found none; give one that ListParkedDocuments shows");
+    }
+    return 0;
+}
+
 int rule_percent(struct request_error *error, uint64_t percent)
 {
     if (percent > LIMIT_PERCENT_MAX) {
@@ -166,15 +176,37 @@ int rule_count(struct request_error *error, const char *field, size_t count, siz
     return 0;
 }
 
-int rule_page_size(struct request_error *error, uint32_t given, uint32_t *page_size)
+int rule_page_size(struct request_error *error, uint32_t given, uint32_t most, uint32_t *page_size)
 {
-    if (given > LIMIT_PAGE_SIZE) {
+    if (given > most) {
         return rule_refuse(error, place_of("page_size"),
-                           "must be 1 to %d, or 0 for %d, found %u; ask for more pages",
-                           LIMIT_PAGE_SIZE, LIMIT_PAGE_SIZE, given);
+                           "must be 1 to %u, or 0 for %u, found %u; ask for more pages", most, most,
+                           given);
     }
-    *page_size = given == 0 ? LIMIT_PAGE_SIZE : given;
+    *page_size = given == 0 ? most : given;
     return 0;
+}
+
+int rule_page_token(struct request_error *error, struct view token, uint64_t hash,
+                    struct query_place *from)
+{
+    *from = (struct query_place){0, 0};
+    if (token.length == 0) {
+        return 0;
+    }
+    switch (token_decode(token, hash, from)) {
+    case TOKEN_OK:
+        return 0;
+    case TOKEN_OTHER_FILTERS:
+        return rule_refuse(error, place_of("page_token"),
+                           "must come with the filters of the page that gave it, found others; "
+                           "repeat them, or begin without a token");
+    default:
+        return rule_refuse(error, place_of("page_token"),
+                           "must be the next_page_token of a page, found %zu other bytes; begin "
+                           "without a token",
+                           token.length);
+    }
 }
 
 int rule_wait_ms(struct request_error *error, uint32_t wait_ms)

@@ -4,6 +4,7 @@
 #define ACTIVITYD_SERVER_WIRE_RULE_H
 
 #include "proto/view.h"
+#include "server/wire/query.h"
 #include "server/wire/request.h"
 
 /* Where a field stands: list[index].field[member]. Made into text only when something is wrong. */
@@ -36,13 +37,18 @@ __attribute__((warn_unused_result)) int rule_name(struct request_error *error, s
 __attribute__((warn_unused_result)) int rule_request_id(struct request_error *error,
                                                         struct view id);
 __attribute__((warn_unused_result)) int rule_job_id(struct request_error *error, uint64_t job_id);
+__attribute__((warn_unused_result)) int rule_park_id(struct request_error *error, uint64_t park_id);
 __attribute__((warn_unused_result)) int rule_percent(struct request_error *error, uint64_t percent);
 /* How many members a list of filters has. */
 __attribute__((warn_unused_result)) int rule_count(struct request_error *error, const char *field,
                                                    size_t count, size_t most);
-/* Fills *page_size; 0 is given for the largest. */
+/* Fills *page_size; 0 is given for the largest, `most`. */
 __attribute__((warn_unused_result)) int rule_page_size(struct request_error *error, uint32_t given,
-                                                       uint32_t *page_size);
+                                                       uint32_t most, uint32_t *page_size);
+/* Fills *from; an empty token is the beginning. `hash` as in token.h. */
+__attribute__((warn_unused_result)) int rule_page_token(struct request_error *error,
+                                                        struct view token, uint64_t hash,
+                                                        struct query_place *from);
 __attribute__((warn_unused_result)) int rule_wait_ms(struct request_error *error, uint32_t wait_ms);
 
 #endif

@@ -24,7 +24,9 @@ token_decode(struct view token, uint64_t filter_hash, struct query_place *next);
 /* A hash over everything that decides which items a call finds: not page size, token and observe.
  * FNV-1a is enough, since it protects from mistakes and not from malice. */
 uint64_t token_filter_hash(const struct query_find *find);
-/* The same for ListPresentUsers, which has no filters. */
-#define TOKEN_USERS_HASH UINT64_C(0x7573657273)
+/* The same for lists without filters: each its own, so that a token fits no other list. */
+#define TOKEN_USERS_HASH   UINT64_C(0x7573657273)
+#define TOKEN_BATCHES_HASH UINT64_C(0x62617463686573)
+#define TOKEN_PARKED_HASH  UINT64_C(0x7061726b6564)
 
 #endif

@@ -38,6 +38,11 @@ static const ProtobufCMessageDescriptor *const types[METHOD_COUNT] = {
     [METHOD_WAIT_ACTIVITY] = &activity__v1__wait_activity_request__descriptor,
     [METHOD_READ_CHANGES] = &activity__v1__read_changes_request__descriptor,
     [METHOD_WAIT_VISIBLE] = &activity__v1__wait_visible_request__descriptor,
+    [METHOD_GET_INDEX_STATUS] = &activity__v1__get_index_status_request__descriptor,
+    [METHOD_LIST_INDEX_BATCHES] = &activity__v1__list_index_batches_request__descriptor,
+    [METHOD_LIST_PARKED_DOCUMENTS] = &activity__v1__list_parked_documents_request__descriptor,
+    [METHOD_RETRY_PARKED] = &activity__v1__retry_parked_request__descriptor,
+    [METHOD_DISCARD_PARKED] = &activity__v1__discard_parked_request__descriptor,
 };
 
 static struct command_caller caller_of_all(void)

@@ -627,6 +627,7 @@ static const struct {
     ROW(JSON_BYTES),
     ROW(JSON_DEPTH),
     ROW(AFFECTED_MODELS),
+    ROW(INDEX_BATCHES),
     ROW(WAIT_MS),
     ROW(READ_KINDS),
     ROW(READ_MODELS),

@@ -61,6 +61,11 @@ static void test_rights_to_call(void **state)
         {READ_METHOD, "", "yyyyn"},
         {DESTROY_METHOD, JOB_7, "yyyyn"},
         {"activity.v1.AdminService/ListPresentUsers", "", "nnyyn"},
+        {"activity.v1.AdminService/ListParkedDocuments", "", "nnyyn"},
+        {"activity.v1.AdminService/RetryParked", JOB_7, "nnyyn"}, /* a park_id as well */
+        {"activity.v1.AdminService/DiscardParked", JOB_7, "nnyyn"},
+        {"activity.v1.AdminService/GetIndexStatus", "", "nnnyn"},
+        {"activity.v1.AdminService/ListIndexBatches", "", "nnnyn"},
         {"activity.v1.AdminService/GetStateHash", "", "nnnyn"},
         {"activity.v1.AdminService/Drain", "", "nnnyn"},
     };
@@ -158,6 +163,30 @@ static void test_who_is_called_for(void **state)
     frame.payload = view_of("");
     assert_true(admits("spiffe://t/boss", &frame));
     assert_reply(STATUS_PERMISSION_DENIED, "NOT_ALLOWED");
+}
+
+/* Who decides about what is parked is admin there, and the command says so. */
+static void test_decisions_are_an_admin_s(void **state)
+{
+    (void)state;
+    static struct command command;
+    struct frame_request frame = request("activity.v1.AdminService/DiscardParked", JOB_7);
+    assert_false(admits("spiffe://t/boss", &frame));
+    assert_int_equal(pushed.item.kind, INBOX_COMMAND);
+    struct reader reader = reader_of(pushed.item.body);
+    assert_true(command_decode(&reader, &command));
+    assert_int_equal(command.kind, COMMAND_PARKED);
+    assert_true(command.parked.park_id == 7);
+    assert_int_equal(command.parked.action, PARKED_DISCARD);
+    assert_int_equal(command.parked.caller.rights, RIGHT_ADMIN);
+    assert_text(command.parked.caller.tenant, "acme");
+
+    pushed.count = 0;
+    frame = on_behalf("other", "bob"); /* where it is a delegate and no admin */
+    frame.method = view_of("activity.v1.AdminService/DiscardParked");
+    assert_true(admits("spiffe://t/boss", &frame));
+    assert_reply(STATUS_PERMISSION_DENIED, "NOT_ALLOWED");
+    assert_int_equal(pushed.count, 0);
 }
 
 static void test_deadlines_and_tokens(void **state)
@@ -289,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_rights_to_call),
         cmocka_unit_test(test_who_is_called_for),
+        cmocka_unit_test(test_decisions_are_an_admin_s),
         cmocka_unit_test(test_deadlines_and_tokens),
         cmocka_unit_test(test_overload),
         cmocka_unit_test(test_check),

@@ -106,10 +106,17 @@ static void test_methods(void **state)
         {"{write}", 1u << METHOD_CREATE_ACTIVITY | 1u << METHOD_UPDATE_ACTIVITY |
                         1u << METHOD_BATCH_UPDATE_ACTIVITIES | 1u << METHOD_DESTROY_ACTIVITY |
                         1u << METHOD_RECORD_MODEL_CHANGES},
+        {"{admin}", 1u << METHOD_LIST_PRESENT_USERS | 1u << METHOD_LIST_PARKED_DOCUMENTS |
+                        1u << METHOD_RETRY_PARKED | 1u << METHOD_DISCARD_PARKED |
+                        1u << METHOD_DRAIN | 1u << METHOD_GET_STATE_HASH |
+                        1u << METHOD_GET_INDEX_STATUS | 1u << METHOD_LIST_INDEX_BATCHES},
+        {"{RetryParked}", 1u << METHOD_RETRY_PARKED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[512];
-        (void)snprintf(text, sizeof text, "rule \"spiffe://a/b\" { methods = %s tenant = t }",
+        /* What an administrator's methods need does not bring others. */
+        (void)snprintf(text, sizeof text,
+                       "rule \"spiffe://a/b\" { methods = %s tenant = t admin = all }",
                        rows[i].list);
         struct policy *policy;
         assert_int_equal(load(text, &policy), 0);
@@ -192,6 +199,9 @@ static void test_what_does_not_load(void **state)
         {"rule \"spiffe://a/b\" { methods = {Drain} tenant = t admin = own }",
          ":1: ", "needs admin = all"},
         {"rule \"spiffe://a/b\" { methods = {admin} tenant = t }", ":1: ", "needs admin"},
+        {"rule \"spiffe://a/b\" { methods = {RetryParked} tenant = t }", ":1: ", "needs admin"},
+        {"rule \"spiffe://a/b\" { methods = {ListIndexBatches} tenant = t admin = own }",
+         ":1: ", "needs admin = all"},
         {"rule \"spiffe://a/b\" { methods = {read} tenant = t feed = true delegate = {x} }",
          ":1: ", "feed"},
         {"rule \"spiffe://a/b\" { methods = {read} tenant = t delegate = {\"*\", x} }",

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "proto/batch.h"
+#include "proto/field.h"
 #include "proto/frame.h"
 #include "server/wire/reply.h"
 
@@ -141,11 +142,8 @@ static void room_is_never_exceeded(void **state)
     static const struct {
         enum command_kind kind;
         size_t length;
-    } replies[] = {{COMMAND_CREATE, 8},
-                   {COMMAND_UPDATE, 10},
-                   {COMMAND_DESTROY, 1},
-                   {COMMAND_RECORD, 16},
-                   {COMMAND_TICK, 0}};
+    } replies[] = {{COMMAND_CREATE, 8},  {COMMAND_UPDATE, 10}, {COMMAND_DESTROY, 1},
+                   {COMMAND_RECORD, 16}, {COMMAND_PARKED, 5},  {COMMAND_TICK, 0}};
     for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
         struct effect effect = {.type = EFFECT_REPLY,
                                 .kind = (uint8_t)replies[i].kind,
@@ -155,6 +153,39 @@ static void room_is_never_exceeded(void **state)
         read_back(length);
         assert_int_equal(frame.code, STATUS_OK);
     }
+}
+
+static void reply_parked(bool found, uint32_t changes)
+{
+    uint8_t body[5];
+    struct writer writer = writer_of(body, sizeof body);
+    writer_u8(&writer, found);
+    writer_u32(&writer, changes);
+    struct effect effect = effect_of(COMMAND_PARKED, &writer, body);
+    size_t length = reply_from_effect(&standard, &effect, frame_bytes);
+    assert_in_range(length, 1, reply_room(&effect));
+    read_back(length);
+}
+
+static void a_decision_tells_how_many_changes_it_was_about(void **state)
+{
+    (void)state;
+    static const uint32_t counts[] = {1, 300, UINT32_MAX};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        reply_parked(true, counts[i]);
+        assert_int_equal(frame.code, STATUS_OK);
+        struct field field;
+        assert_int_equal(field_next(&frame.payload, &field), FIELD_READ);
+        assert_int_equal(field.number, 1);
+        assert_true(field.value == counts[i]);
+        assert_int_equal(frame.payload.length, 0);
+    }
+    reply_parked(false, 0);
+    assert_int_equal(frame.code, STATUS_NOT_FOUND);
+    assert_view(frame.reason, "UNKNOWN_PARKED");
+    assert_view(frame.message, status_reason_text(REASON_UNKNOWN_PARKED));
+    assert_int_equal(frame.metadata_count, 0);
+    assert_int_equal(frame.payload.length, 0);
 }
 
 static void head_stands_right_before_the_payload(void **state)
@@ -183,6 +214,7 @@ int main(void)
         cmocka_unit_test(batch_reply_has_its_columns),
         cmocka_unit_test(batch_reply_without_dispositions),
         cmocka_unit_test(room_is_never_exceeded),
+        cmocka_unit_test(a_decision_tells_how_many_changes_it_was_about),
         cmocka_unit_test(head_stands_right_before_the_payload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

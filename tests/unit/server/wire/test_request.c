@@ -275,7 +275,8 @@ static void unknown_fields_are_skipped_everywhere(void **state)
         bool has_job_id = id == METHOD_GET_ACTIVITY || id == METHOD_UPDATE_ACTIVITY ||
                           id == METHOD_DESTROY_ACTIVITY || id == METHOD_GET_JOB_RESULT ||
                           id == METHOD_WAIT_ACTIVITY;
-        if (has_job_id) {
+        bool has_park_id = id == METHOD_RETRY_PARKED || id == METHOD_DISCARD_PARKED;
+        if (has_job_id || has_park_id) {
             put_number(&payload, 1, 77);
         }
         if (id == METHOD_WAIT_VISIBLE) {
