@@ -3,7 +3,8 @@
  * One client talks to one service over mutual TLS, through one server at a time of those it was
  * given. Calls come in two shapes: a function per method that waits for the answer, and
  * activity_submit_*() with activity_next() for many calls in flight. There are no callbacks.
- * What changes can be followed with <activity_feed.h>.
+ * What changes can be followed with <activity_feed.h>; what becomes of changes on their way into
+ * the index is told by <activity_index.h>.
  *
  *     struct activity_options options = ACTIVITY_OPTIONS_INIT;
  *     const char *servers[] = {"tls+tcp://activity.example:7001"};
@@ -688,7 +689,12 @@ enum activity_method {
     ACTIVITY_METHOD_CALL = 14,
     ACTIVITY_METHOD_WAIT = 15,
     ACTIVITY_METHOD_WAIT_VISIBLE = 16,
-    ACTIVITY_METHOD_READ_CHANGES = 17
+    ACTIVITY_METHOD_READ_CHANGES = 17,
+    ACTIVITY_METHOD_GET_INDEX_STATUS = 18,
+    ACTIVITY_METHOD_LIST_INDEX_BATCHES = 19,
+    ACTIVITY_METHOD_LIST_PARKED = 20,
+    ACTIVITY_METHOD_RETRY_PARKED = 21,
+    ACTIVITY_METHOD_DISCARD_PARKED = 22
 };
 
 /* What a result holds: a pointer into it, or NULL if it is the answer of another method (or if

@@ -27,6 +27,11 @@ static const char *const method_names[] = {
     [ACTIVITY_METHOD_WAIT] = "activity.v1.ActivityService/WaitActivity",
     [ACTIVITY_METHOD_WAIT_VISIBLE] = "activity.v1.ChangeService/WaitVisible",
     [ACTIVITY_METHOD_READ_CHANGES] = "activity.v1.ChangeService/ReadChanges",
+    [ACTIVITY_METHOD_GET_INDEX_STATUS] = "activity.v1.AdminService/GetIndexStatus",
+    [ACTIVITY_METHOD_LIST_INDEX_BATCHES] = "activity.v1.AdminService/ListIndexBatches",
+    [ACTIVITY_METHOD_LIST_PARKED] = "activity.v1.AdminService/ListParkedDocuments",
+    [ACTIVITY_METHOD_RETRY_PARKED] = "activity.v1.AdminService/RetryParked",
+    [ACTIVITY_METHOD_DISCARD_PARKED] = "activity.v1.AdminService/DiscardParked",
 };
 
 /* --- Drafts --- */
@@ -121,6 +126,22 @@ int draft_users(struct draft *draft, const struct activity_users_request *reques
 {
     *draft = (struct draft){.method = ACTIVITY_METHOD_LIST_USERS};
     return drafted(draft, request_users(&draft->payload, request, error));
+}
+
+int draft_page(struct draft *draft, enum activity_method method,
+               const struct activity_index_page *page, struct activity_error *error)
+{
+    static const struct activity_index_page first = {0};
+    page = page == NULL ? &first : page;
+    *draft = (struct draft){.method = method};
+    return drafted(draft, request_page(&draft->payload, page->page_size, page->page_token, error));
+}
+
+int draft_parked(struct draft *draft, enum activity_method method, uint64_t park_id,
+                 struct activity_error *error)
+{
+    *draft = (struct draft){.method = method};
+    return drafted(draft, request_parked(&draft->payload, park_id, error));
 }
 
 int draft_empty(struct draft *draft, enum activity_method method, struct activity_error *error)

@@ -3,6 +3,7 @@
 #define ACTIVITY_LIB_METHOD_H
 
 #include <activity.h>
+#include <activity_index.h>
 
 #include "client/lib/client.h"
 #include "client/lib/request.h"
@@ -36,6 +37,10 @@ int draft_record(struct draft *draft, const struct activity_record_request *requ
 int draft_health(struct draft *draft, const char *service, struct activity_error *error);
 int draft_users(struct draft *draft, const struct activity_users_request *request,
                 struct activity_error *error);
+int draft_page(struct draft *draft, enum activity_method method,
+               const struct activity_index_page *page, struct activity_error *error);
+int draft_parked(struct draft *draft, enum activity_method method, uint64_t park_id,
+                 struct activity_error *error);
 int draft_empty(struct draft *draft, enum activity_method method, struct activity_error *error);
 int draft_wait(struct draft *draft, const struct activity_wait_request *request,
                struct activity_error *error);

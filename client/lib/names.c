@@ -1,6 +1,7 @@
 /* Names of numbers, for people and for JSON. */
 #include <activity.h>
 #include <activity_feed.h>
+#include <activity_index.h>
 
 #include "proto/status.h"
 
@@ -47,4 +48,16 @@ const char *activity_reset_name(int reset)
 {
     static const char *const names[] = {"NONE", "EXPIRED", "EPOCH", "AHEAD"};
     return NAME_OF(names, reset);
+}
+
+const char *activity_index_state_name(int state)
+{
+    static const char *const names[] = {"UNKNOWN_VALUE", "NONE", "READY", "AWAY", "REFUSED"};
+    return NAME_OF(names, state);
+}
+
+const char *activity_flush_cause_name(int cause)
+{
+    static const char *const names[] = {"UNKNOWN_VALUE", "DELAY", "DOCUMENTS", "BYTES", "URGENT"};
+    return NAME_OF(names, cause);
 }

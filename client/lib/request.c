@@ -242,16 +242,27 @@ int request_health(struct payload *payload, const char *service, struct activity
     return payload_finish(payload, error);
 }
 
+int request_page(struct payload *payload, uint32_t page_size, struct activity_bytes page_token,
+                 struct activity_error *error)
+{
+    if (!payload_is_list(page_token.data, page_token.size)) {
+        return error_bad_field(error, "page_token", "is NULL");
+    }
+    payload_number(payload, 1, page_size);
+    payload_bytes(payload, 2, blob(page_token));
+    return payload_finish(payload, error);
+}
+
 int request_users(struct payload *payload, const struct activity_users_request *request,
                   struct activity_error *error)
 {
-    if (request != NULL) {
-        if (!payload_is_list(request->page_token.data, request->page_token.size)) {
-            return error_bad_field(error, "page_token", "is NULL");
-        }
-        payload_number(payload, 1, request->page_size);
-        payload_bytes(payload, 2, blob(request->page_token));
-    }
+    return request == NULL ? payload_finish(payload, error)
+                           : request_page(payload, request->page_size, request->page_token, error);
+}
+
+int request_parked(struct payload *payload, uint64_t park_id, struct activity_error *error)
+{
+    payload_number(payload, 1, park_id);
     return payload_finish(payload, error);
 }
 

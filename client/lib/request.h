@@ -25,6 +25,10 @@ int request_record(struct payload *payload, const struct activity_record_request
 int request_health(struct payload *payload, const char *service, struct activity_error *error);
 int request_users(struct payload *payload, const struct activity_users_request *request,
                   struct activity_error *error);
+/* {page_size, page_token}, of which the requests of several lists consist. */
+int request_page(struct payload *payload, uint32_t page_size, struct activity_bytes page_token,
+                 struct activity_error *error);
+int request_parked(struct payload *payload, uint64_t park_id, struct activity_error *error);
 int request_wait(struct payload *payload, const struct activity_wait_request *request,
                  struct activity_error *error);
 int request_visible(struct payload *payload, const struct activity_visible_request *request,

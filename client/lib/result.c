@@ -9,6 +9,7 @@
 #include "activity/v1/health_service.pb-c.h"
 #include "client/lib/error.h"
 #include "client/lib/event.h"
+#include "client/lib/result_admin.h"
 #include "proto/arena.h"
 #include "proto/batch.h"
 
@@ -40,6 +41,10 @@ struct activity_result {
         struct activity_waited waited;
         struct activity_visible visible;
         struct activity_changes changes;
+        struct activity_index_status index_status;
+        struct activity_index_batches index_batches;
+        struct activity_parked_documents parked_documents;
+        uint32_t decided_changes;
     } as;
 };
 
@@ -202,76 +207,6 @@ static bool copy_returned(activity_result *result, const Activity__V1__GetJobRes
     return ok;
 }
 
-/* --- The server --- */
-
-static bool copy_server_info(activity_result *result,
-                             const Activity__V1__GetServerInfoResponse *from)
-{
-    bool ok = true;
-    struct activity_limit *limits = array(result, from->n_limits, sizeof *limits, &ok);
-    for (size_t i = 0; ok && i < from->n_limits; i++) {
-        limits[i].name = from->limits[i]->name;
-        limits[i].value = from->limits[i]->value;
-    }
-    struct activity_certificate *certificates =
-        array(result, from->n_certificates, sizeof *certificates, &ok);
-    for (size_t i = 0; ok && i < from->n_certificates; i++) {
-        certificates[i].name = from->certificates[i]->name;
-        certificates[i].subject = from->certificates[i]->subject;
-        certificates[i].not_after_ms = from->certificates[i]->not_after_ms;
-    }
-    result->as.server_info = (struct activity_server_info){
-        .version = from->version,
-        .epoch = from->epoch,
-        .time_ms = from->time_ms,
-        .start_time_ms = from->start_time_ms,
-        .limits = limits,
-        .limit_count = from->n_limits,
-        .feed_url = from->feed_url,
-        .feed_allowed = from->feed_allowed,
-        .durability = from->durability,
-        .certificates = certificates,
-        .certificate_count = from->n_certificates,
-        .journal_index = from->journal_index,
-        .head_sequence = from->head_sequence,
-        .oldest_sequence = from->oldest_sequence,
-        .request_id_kept_ms = from->request_id_kept_ms,
-        .running_activities = from->running_activities,
-        .index = from->index,
-        .principal = from->principal,
-    };
-    if (from->feed != NULL) {
-        result->as.server_info.feed = (struct activity_feed_info){
-            .subscribers = from->feed->subscribers,
-            .parked = from->feed->parked,
-            .frames = from->feed->frames,
-            .bytes = from->feed->bytes,
-            .events = from->feed->events,
-            .progress_frames = from->feed->progress_frames,
-            .reads = from->feed->reads,
-            .fills = from->feed->fills,
-            .resets = from->feed->resets,
-        };
-    }
-    return ok;
-}
-
-static bool copy_users(activity_result *result, const Activity__V1__ListPresentUsersResponse *from)
-{
-    bool ok = true;
-    struct activity_user *users = array(result, from->n_users, sizeof *users, &ok);
-    for (size_t i = 0; ok && i < from->n_users; i++) {
-        users[i].user = from->users[i]->user;
-        users[i].last_seen_ms = from->users[i]->last_seen_ms;
-    }
-    result->as.users = (struct activity_users){
-        .users = users,
-        .user_count = from->n_users,
-        .next_page_token = bytes_of(from->next_page_token),
-    };
-    return ok;
-}
-
 /* --- Batches and events, without protobuf-c --- */
 
 static bool decode_batch(activity_result *result, uint32_t count)
@@ -397,14 +332,16 @@ static bool decode_server_info(activity_result *result, const struct result_ques
                                const ProtobufCMessage *message)
 {
     (void)question;
-    return copy_server_info(result, (const Activity__V1__GetServerInfoResponse *)message);
+    return result_admin_server(&result->arena, (const Activity__V1__GetServerInfoResponse *)message,
+                               &result->as.server_info);
 }
 
 static bool decode_users(activity_result *result, const struct result_question *question,
                          const ProtobufCMessage *message)
 {
     (void)question;
-    return copy_users(result, (const Activity__V1__ListPresentUsersResponse *)message);
+    return result_admin_users(
+        &result->arena, (const Activity__V1__ListPresentUsersResponse *)message, &result->as.users);
 }
 
 static bool decode_state_hash(activity_result *result, const struct result_question *question,
@@ -449,6 +386,48 @@ static bool decode_visible(activity_result *result, const struct result_question
     return true;
 }
 
+static bool decode_index_status(activity_result *result, const struct result_question *question,
+                                const ProtobufCMessage *message)
+{
+    (void)question;
+    return result_admin_index(&result->arena, (const Activity__V1__GetIndexStatusResponse *)message,
+                              &result->as.index_status);
+}
+
+static bool decode_index_batches(activity_result *result, const struct result_question *question,
+                                 const ProtobufCMessage *message)
+{
+    (void)question;
+    return result_admin_batches(&result->arena,
+                                (const Activity__V1__ListIndexBatchesResponse *)message,
+                                &result->as.index_batches);
+}
+
+static bool decode_parked(activity_result *result, const struct result_question *question,
+                          const ProtobufCMessage *message)
+{
+    (void)question;
+    return result_admin_parked(&result->arena,
+                               (const Activity__V1__ListParkedDocumentsResponse *)message,
+                               &result->as.parked_documents);
+}
+
+static bool decode_retried(activity_result *result, const struct result_question *question,
+                           const ProtobufCMessage *message)
+{
+    (void)question;
+    result->as.decided_changes = ((const Activity__V1__RetryParkedResponse *)message)->changes;
+    return true;
+}
+
+static bool decode_discarded(activity_result *result, const struct result_question *question,
+                             const ProtobufCMessage *message)
+{
+    (void)question;
+    result->as.decided_changes = ((const Activity__V1__DiscardParkedResponse *)message)->changes;
+    return true;
+}
+
 static const struct {
     const ProtobufCMessageDescriptor *descriptor;
     bool (*decode)(activity_result *result, const struct result_question *question,
@@ -477,6 +456,16 @@ static const struct {
     [ACTIVITY_METHOD_WAIT] = {&activity__v1__wait_activity_response__descriptor, decode_waited},
     [ACTIVITY_METHOD_WAIT_VISIBLE] = {&activity__v1__wait_visible_response__descriptor,
                                       decode_visible},
+    [ACTIVITY_METHOD_GET_INDEX_STATUS] = {&activity__v1__get_index_status_response__descriptor,
+                                          decode_index_status},
+    [ACTIVITY_METHOD_LIST_INDEX_BATCHES] = {&activity__v1__list_index_batches_response__descriptor,
+                                            decode_index_batches},
+    [ACTIVITY_METHOD_LIST_PARKED] = {&activity__v1__list_parked_documents_response__descriptor,
+                                     decode_parked},
+    [ACTIVITY_METHOD_RETRY_PARKED] = {&activity__v1__retry_parked_response__descriptor,
+                                      decode_retried},
+    [ACTIVITY_METHOD_DISCARD_PARKED] = {&activity__v1__discard_parked_response__descriptor,
+                                        decode_discarded},
 };
 
 static bool decode(activity_result *result, const struct result_question *question)
@@ -551,6 +540,17 @@ ACCESSOR(const struct activity_state_hash *, state_hash, ACTIVITY_METHOD_GET_STA
 ACCESSOR(const struct activity_waited *, waited, ACTIVITY_METHOD_WAIT, waited)
 ACCESSOR(const struct activity_visible *, visible, ACTIVITY_METHOD_WAIT_VISIBLE, visible)
 ACCESSOR(const struct activity_changes *, changes, ACTIVITY_METHOD_READ_CHANGES, changes)
+ACCESSOR(const struct activity_index_status *, index_status, ACTIVITY_METHOD_GET_INDEX_STATUS,
+         index_status)
+ACCESSOR(const struct activity_index_batches *, index_batches, ACTIVITY_METHOD_LIST_INDEX_BATCHES,
+         index_batches)
+ACCESSOR(const struct activity_parked_documents *, parked_documents, ACTIVITY_METHOD_LIST_PARKED,
+         parked_documents)
+
+uint32_t result_decided_changes(const activity_result *result)
+{
+    return result->as.decided_changes;
+}
 
 uint32_t result_retry_after_ms(const activity_result *result)
 {

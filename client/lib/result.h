@@ -22,4 +22,7 @@ int result_decode_take(const struct result_question *question, const struct fram
  * 0. */
 uint32_t result_retry_after_ms(const activity_result *result);
 
+/* Of the answer to RetryParked or DiscardParked. */
+uint32_t result_decided_changes(const activity_result *result);
+
 #endif

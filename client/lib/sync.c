@@ -1,6 +1,7 @@
 /* The functions that wait for their answer. */
 #include "client/lib/error.h"
 #include "client/lib/method.h"
+#include "client/lib/result.h"
 
 int activity_create(activity_client *client, const struct activity_create_request *request,
                     const struct activity_call_options *options, struct activity_created *created,
@@ -91,6 +92,37 @@ int activity_get_state_hash(activity_client *client, const struct activity_call_
     return code;
 }
 
+static int decide(activity_client *client, enum activity_method method, uint64_t park_id,
+                  const struct activity_call_options *options, uint32_t *changes,
+                  struct activity_error *error)
+{
+    struct draft draft;
+    activity_result *result = NULL;
+    int code = draft_parked(&draft, method, park_id, error);
+    if (code == ACTIVITY_OK) {
+        code = draft_run_take(&draft, client, options, &result, error);
+    }
+    if (changes != NULL) {
+        *changes = code == ACTIVITY_OK ? result_decided_changes(result) : 0;
+    }
+    activity_result_free(result);
+    return code;
+}
+
+int activity_retry_parked(activity_client *client, uint64_t park_id,
+                          const struct activity_call_options *options, uint32_t *changes,
+                          struct activity_error *error)
+{
+    return decide(client, ACTIVITY_METHOD_RETRY_PARKED, park_id, options, changes, error);
+}
+
+int activity_discard_parked(activity_client *client, uint64_t park_id,
+                            const struct activity_call_options *options, uint32_t *changes,
+                            struct activity_error *error)
+{
+    return decide(client, ACTIVITY_METHOD_DISCARD_PARKED, park_id, options, changes, error);
+}
+
 /* The rest hand the result on. One that failed to be drafted has none. */
 static int run(struct draft *draft, int code, activity_client *client,
                const struct activity_call_options *options, activity_result **result,
@@ -173,6 +205,32 @@ int activity_read_changes(activity_client *client, const struct activity_changes
 {
     struct draft draft;
     int code = draft_changes(&draft, request, error);
+    return run(&draft, code, client, options, result, error);
+}
+
+int activity_get_index_status(activity_client *client, const struct activity_call_options *options,
+                              activity_result **result, struct activity_error *error)
+{
+    struct draft draft;
+    int code = draft_empty(&draft, ACTIVITY_METHOD_GET_INDEX_STATUS, error);
+    return run(&draft, code, client, options, result, error);
+}
+
+int activity_list_index_batches(activity_client *client, const struct activity_index_page *page,
+                                const struct activity_call_options *options,
+                                activity_result **result, struct activity_error *error)
+{
+    struct draft draft;
+    int code = draft_page(&draft, ACTIVITY_METHOD_LIST_INDEX_BATCHES, page, error);
+    return run(&draft, code, client, options, result, error);
+}
+
+int activity_list_parked_documents(activity_client *client, const struct activity_index_page *page,
+                                   const struct activity_call_options *options,
+                                   activity_result **result, struct activity_error *error)
+{
+    struct draft draft;
+    int code = draft_page(&draft, ACTIVITY_METHOD_LIST_PARKED, page, error);
     return run(&draft, code, client, options, result, error);
 }
 

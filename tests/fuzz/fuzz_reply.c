@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <activity_feed.h>
+#include <activity_index.h>
 
 #include "client/lib/error.h"
 #include "client/lib/result.h"
@@ -113,6 +114,43 @@ static void read_events(const activity_result *result)
     }
 }
 
+static void read_reason(const struct activity_index_reason *reason)
+{
+    if (reason != NULL) {
+        read_text(reason->code);
+        read_text(reason->message);
+    }
+}
+
+static void read_tickets(const uint64_t *tickets, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        total += tickets[i];
+    }
+}
+
+static void read_index(const activity_result *result)
+{
+    const struct activity_index_status *status = activity_result_index_status(result);
+    if (status != NULL) {
+        read_text(status->version);
+        read_reason(status->why);
+        read_reason(status->advice);
+    }
+    const struct activity_index_batches *batches = activity_result_index_batches(result);
+    for (size_t i = 0; batches != NULL && i < batches->batch_count; i++) {
+        read_reason(batches->batches[i].error);
+        read_tickets(batches->batches[i].tickets, batches->batches[i].ticket_count);
+    }
+    const struct activity_parked_documents *parked = activity_result_parked_documents(result);
+    for (size_t i = 0; parked != NULL && i < parked->document_count; i++) {
+        read_text(parked->documents[i].model);
+        read_text(parked->documents[i].document_id);
+        read_reason(parked->documents[i].reason);
+        read_tickets(parked->documents[i].tickets, parked->documents[i].ticket_count);
+    }
+}
+
 static void read_result(const activity_result *result)
 {
     const struct activity_batch *batch = activity_result_batch(result);
@@ -131,6 +169,7 @@ static void read_result(const activity_result *result)
     }
     read_server(result);
     read_events(result);
+    read_index(result);
     read_bytes(activity_result_payload(result));
 }
 
@@ -141,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     const struct result_question question = {
-        .method = (enum activity_method)(1 + data[0] % ACTIVITY_METHOD_READ_CHANGES),
+        .method = (enum activity_method)(1 + data[0] % ACTIVITY_METHOD_DISCARD_PARKED),
         .batch_count = 4,
         .request_id = request_id,
     };
