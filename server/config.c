@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/config_model.h"
 #include "server/text_file.h"
 
-enum kind { KIND_TEXT, KIND_NUMBER, KIND_BYTES, KIND_MS, KIND_BOOL, KIND_LEVEL };
+enum kind { KIND_TEXT, KIND_NUMBER, KIND_BYTES, KIND_MS, KIND_BOOL, KIND_LEVEL, KIND_INDEX };
 
 struct key {
     const char *name;
@@ -23,9 +24,12 @@ struct key {
 #define AT(field) offsetof(struct config, field)
 static const struct key keys[] = {
 #define TEXT_KEY(key, text) {#key, AT(key), "text", 0, 0, 0, text},
-    CONFIG_TEXTS(TEXT_KEY)
+    CONFIG_TEXTS(TEXT_KEY) CONFIG_INDEX_TEXTS(TEXT_KEY)
 #undef TEXT_KEY
-        {"dev", AT(dev), "bool", 0, 0, 1, "development: loopback only, files from data_dir"},
+        {"index", AT(index), "index", CONFIG_INDEX_NONE, 0, 0,
+         "where changes are written: none or elasticsearch"},
+    {"index_gzip", AT(index_gzip), "bool", 0, 0, 1, "requests to the index are compressed"},
+    {"dev", AT(dev), "bool", 0, 0, 1, "development: loopback only, files from data_dir"},
     {"log_level", AT(log_level), "level", LOG_LEVEL_INFO, 0, 0, "debug, info, warning or error"},
 #define NUMBER_KEY(key, standard, least, most, unit, text)                                         \
     {#key, AT(key), unit, standard, least, most, text},
@@ -36,18 +40,17 @@ static const struct key keys[] = {
         CORE_LIMITS(LIMIT_KEY)
 #undef LIMIT_KEY
 };
-#define KEY_COUNT (sizeof keys / sizeof keys[0])
+/* The last one, index_mode, is no key: it follows from `index`. */
+#define KEY_COUNT (sizeof keys / sizeof keys[0] - 1)
+_Static_assert((int)CORE_LIMIT_index_mode == (int)CORE_LIMIT_COUNT - 1, "see KEY_COUNT");
 
 static enum kind kind_of(const struct key *key)
 {
     static const struct {
         const char *unit;
         enum kind kind;
-    } rows[] = {{"text", KIND_TEXT},
-                {"bool", KIND_BOOL},
-                {"level", KIND_LEVEL},
-                {"bytes", KIND_BYTES},
-                {"ms", KIND_MS}};
+    } rows[] = {{"text", KIND_TEXT},   {"bool", KIND_BOOL},   {"level", KIND_LEVEL},
+                {"index", KIND_INDEX}, {"bytes", KIND_BYTES}, {"ms", KIND_MS}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(key->unit, rows[i].unit) == 0) {
             return rows[i].kind;
@@ -68,7 +71,9 @@ void config_standard(struct config *config)
     config->log_level = LOG_LEVEL_INFO;
     static const char url[] = "tls+tcp://127.0.0.1:7401";
     static const char feed[] = "tls+tcp://127.0.0.1:7402";
+    static const char name[] = "{tenant}-{model}";
     memcpy(config->listen, url, sizeof url);
+    memcpy(config->index_name, name, sizeof name);
     memcpy(config->feed_listen, feed, sizeof feed);
 }
 
@@ -163,6 +168,17 @@ static int set_level(const char *value, enum log_level *to, char *rule, size_t s
     return -1;
 }
 
+static int set_index(const char *value, enum config_index *to, char *rule, size_t size)
+{
+    bool writes = strcmp(value, "elasticsearch") == 0;
+    if (writes || strcmp(value, "none") == 0) {
+        *to = writes ? CONFIG_INDEX_ELASTICSEARCH : CONFIG_INDEX_NONE;
+        return 0;
+    }
+    (void)snprintf(rule, size, "is neither none nor elasticsearch (which is for OpenSearch, too)");
+    return -1;
+}
+
 static int set_text(const char *value, char *to, char *rule, size_t size)
 {
     size_t length = strlen(value);
@@ -186,6 +202,8 @@ static int set_key(struct config *config, const struct key *key, const char *val
         return set_bool(value, to, rule, size);
     case KIND_LEVEL:
         return set_level(value, to, rule, size);
+    case KIND_INDEX:
+        return set_index(value, to, rule, size);
     case KIND_NUMBER:
     case KIND_BYTES:
     case KIND_MS:
@@ -202,6 +220,8 @@ static struct {
     char *error;
     size_t size;
     bool seen[KEY_COUNT];
+    struct config_model model; /* whose section is being read */
+    unsigned model_seen;       /* its keys, a bit each */
 } loading;
 
 static void take_error(cfg_t *cfg, const char *format, va_list arguments)
@@ -236,6 +256,58 @@ static int take_value(cfg_t *cfg, cfg_opt_t *option)
     return 0;
 }
 
+static const struct {
+    const char *name;
+    const char *path; /* as libconfuse names it */
+} model_keys[] = {
+#define MODEL_KEY(key, text) {#key, "model|" #key},
+    CONFIG_MODEL_KEYS(MODEL_KEY)
+#undef MODEL_KEY
+};
+#define MODEL_KEY_COUNT (sizeof model_keys / sizeof model_keys[0])
+
+static int take_model_value(cfg_t *section, cfg_opt_t *option)
+{
+    unsigned i = 0;
+    while (strcmp(model_keys[i].name, cfg_opt_name(option)) != 0) {
+        i++;
+    }
+    char rule[256];
+    const char *value = cfg_opt_getnstr(option, 0);
+    if ((loading.model_seen & 1u << i) != 0) {
+        cfg_error(section, "model \"%s\": %s: is given twice", cfg_title(section),
+                  model_keys[i].name);
+        return -1;
+    }
+    loading.model_seen |= 1u << i;
+    if (config_model_set(&loading.model, model_keys[i].name, value, rule, sizeof rule) != 0) {
+        cfg_error(section, "model \"%s\": %s: \"%s\" %s", cfg_title(section), model_keys[i].name,
+                  value, rule);
+        return -1;
+    }
+    return 0;
+}
+
+/* Called at the end of a section. */
+static int take_model(cfg_t *cfg, cfg_opt_t *option)
+{
+    char rule[256];
+    const char *name = cfg_title(cfg_opt_getnsec(option, cfg_opt_size(option) - 1));
+    if (config_model_put(loading.config, &loading.model, name, rule, sizeof rule) != 0) {
+        cfg_error(cfg, "model \"%s\": %s", name, rule);
+        return -1;
+    }
+    loading.model = (struct config_model){.fragments = false};
+    loading.model_seen = 0;
+    return 0;
+}
+
+/* libconfuse takes a section that the end of the file cuts off. A last option of our own, which no
+ * section knows, makes it an error. */
+#define LAST_OPTION "end_of_file"
+
+#define OPTION_COUNT (KEY_COUNT + 3)
+
 static cfg_t *new_parser(cfg_opt_t *options)
 {
     for (size_t i = 0; i < KEY_COUNT; i++) {
@@ -243,7 +315,17 @@ static cfg_t *new_parser(cfg_opt_t *options)
         option.name = keys[i].name;
         options[i] = option;
     }
-    options[KEY_COUNT] = (cfg_opt_t)CFG_END();
+    cfg_opt_t model_options[MODEL_KEY_COUNT + 1];
+    for (size_t i = 0; i < MODEL_KEY_COUNT; i++) {
+        cfg_opt_t option = CFG_STR(NULL, NULL, CFGF_NODEFAULT);
+        option.name = model_keys[i].name;
+        model_options[i] = option;
+    }
+    model_options[MODEL_KEY_COUNT] = (cfg_opt_t)CFG_END();
+    options[KEY_COUNT] =
+        (cfg_opt_t)CFG_SEC("model", model_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+    options[KEY_COUNT + 1] = (cfg_opt_t)CFG_BOOL(LAST_OPTION, cfg_false, CFGF_NONE);
+    options[KEY_COUNT + 2] = (cfg_opt_t)CFG_END();
     cfg_t *cfg = cfg_init(options, CFGF_NONE);
     if (cfg == NULL) {
         return NULL;
@@ -252,12 +334,16 @@ static cfg_t *new_parser(cfg_opt_t *options)
     for (size_t i = 0; i < KEY_COUNT; i++) {
         (void)cfg_set_validate_func(cfg, keys[i].name, take_value);
     }
+    for (size_t i = 0; i < MODEL_KEY_COUNT; i++) {
+        (void)cfg_set_validate_func(cfg, model_keys[i].path, take_model_value);
+    }
+    (void)cfg_set_validate_func(cfg, "model", take_model);
     return cfg;
 }
 
 static int parse(const char *path, char *text)
 {
-    cfg_opt_t options[KEY_COUNT + 1];
+    cfg_opt_t options[OPTION_COUNT];
     cfg_t *cfg = new_parser(options);
     FILE *file = fmemopen(text, strlen(text), "r");
     int outcome = CFG_PARSE_ERROR;
@@ -279,16 +365,16 @@ int config_load(const char *path, struct config *config, char *error, size_t err
     loading.error = error;
     loading.size = error_size;
     error[0] = '\0';
-    char *text = text_file_read(path, 1, error, error_size);
+    static const char last[] = "\n" LAST_OPTION " = true\n";
+    char *text = text_file_read(path, sizeof last, error, error_size);
     if (text == NULL) {
         return -1;
     }
-    /* The file always ends with the end of a line: an empty one cannot be opened as memory. */
-    memcpy(text + strlen(text), "\n", sizeof "\n");
     int outcome = -1;
     if (text_file_blank_remarks(text) != 0) {
         (void)snprintf(error, error_size, "%s: a remark is not closed", path);
     } else {
+        memcpy(text + strlen(text), last, sizeof last);
         outcome = parse(path, text);
     }
     free(text);
@@ -357,6 +443,7 @@ struct flag {
     const char *value;
     bool is_file; /* --config */
     bool is_set;  /* --set KEY=VALUE */
+    bool is_model;
     const struct key *key;
     int action; /* of actions, or -1 */
 };
@@ -396,10 +483,11 @@ static int next_flag(struct arguments *arguments, struct flag *flag, char *error
         flag->length = strcspn(name, "=");
         flag->is_file = flag_names(name, flag->length, "config");
         flag->is_set = flag_names(name, flag->length, "set");
+        flag->is_model = flag_names(name, flag->length, "model");
         flag->key = find_key(name, flag->length);
         flag->value = name[flag->length] == '=' ? name + flag->length + 1 : NULL;
     }
-    if (flag->key == NULL && !flag->is_file && !flag->is_set) {
+    if (flag->key == NULL && !flag->is_file && !flag->is_set && !flag->is_model) {
         (void)snprintf(error, size, "%s: no such flag (see --help)", flag->text);
         return -1;
     }
@@ -418,6 +506,27 @@ static int next_flag(struct arguments *arguments, struct flag *flag, char *error
     return flag->is_set ? split_assignment(flag, error, size) : 0;
 }
 
+static int set_flag(const struct flag *flag, struct config *config, char *error, size_t size)
+{
+    char rule[256];
+    char name[40];
+    if (flag->is_model) {
+        if (config_model_parse(config, flag->value, rule, sizeof rule) != 0) {
+            (void)snprintf(error, size, "--model \"%.100s\": %s", flag->value, rule);
+            return -1;
+        }
+        return 0;
+    }
+    if (set_key(config, flag->key, flag->value, rule, sizeof rule) != 0) {
+        (void)snprintf(error, size, "--%s%s: \"%s\" %s", flag->is_set ? "set " : "",
+                       flag->is_set ? flag->key->name
+                                    : write_flag(flag->key->name, name, sizeof name),
+                       flag->value, rule);
+        return -1;
+    }
+    return 0;
+}
+
 /* One pass over the flags: first for --config, whose file the others then win over. */
 static int read_flags(struct arguments arguments, bool for_file, struct config *config,
                       enum config_action *action, char *error, size_t size)
@@ -433,16 +542,8 @@ static int read_flags(struct arguments arguments, bool for_file, struct config *
             if (for_file && config_load(flag.value, config, error, size) != 0) {
                 return -1;
             }
-        } else if (!for_file) {
-            char rule[256];
-            char name[40];
-            if (set_key(config, flag.key, flag.value, rule, sizeof rule) != 0) {
-                (void)snprintf(error, size, "--%s%s: \"%s\" %s", flag.is_set ? "set " : "",
-                               flag.is_set ? flag.key->name
-                                           : write_flag(flag.key->name, name, sizeof name),
-                               flag.value, rule);
-                return -1;
-            }
+        } else if (!for_file && set_flag(&flag, config, error, size) != 0) {
+            return -1;
         }
     }
     return 0;
@@ -477,7 +578,10 @@ void config_print_help(FILE *to)
     }
     (void)fputs("  --config FILE                  read a file of keys; flags win over it\n"
                 "  --set KEY=VALUE                the same as --KEY VALUE, with the key as in the "
-                "file\n\nKeys, in the "
+                "file\n"
+                "  --model 'NAME KEY=VALUE...'    a section of the file: how one model is written\n"
+                "                                 (kind=whole or fragments, index=, routing=)\n"
+                "\nKeys, in the "
                 "file `name = value`, as flags with dashes:\n",
                 to);
     for (size_t i = 0; i < KEY_COUNT; i++) {

@@ -90,6 +90,33 @@ static int check_feed(struct config *config, char *error, size_t size)
                : refuse("feed_url", "must begin with tls+tcp://", error, size);
 }
 
+/* What needs no look at files or the policy. With index = none the keys may stay as they are, so
+ * that one key switches the index off and on. */
+static int check_index(const struct config *config, char *error, size_t size)
+{
+    if (config->index == CONFIG_INDEX_NONE) {
+        return 0;
+    }
+    if (config->index_nodes[0] == '\0') {
+        return refuse("index_nodes", "is required with index = elasticsearch", error, size);
+    }
+    if ((config->index_cert[0] == '\0') != (config->index_key[0] == '\0')) {
+        return refuse(config->index_cert[0] == '\0' ? "index_cert" : "index_key",
+                      "is missing: index_cert and index_key belong together", error, size);
+    }
+    if (config->index_user_file[0] != '\0' && config->index_api_key_file[0] != '\0') {
+        return refuse("index_api_key_file",
+                      "does not go with index_user_file: leave one of both out", error, size);
+    }
+    if (config->index_retry_first_ms > config->index_retry_most_ms) {
+        return refuse("index_retry_first_ms", "is above index_retry_most_ms", error, size);
+    }
+    if (config->index_retry_first_ms > config->index_item_retry_most_ms) {
+        return refuse("index_retry_first_ms", "is above index_item_retry_most_ms", error, size);
+    }
+    return 0;
+}
+
 static int fill_development(struct config *config, char *error, size_t size)
 {
     if (!config_is_loopback(config->listen)) {
@@ -118,11 +145,8 @@ int config_check(struct config *config, char *error, size_t size)
     if (config->dev && fill_development(config, error, size) != 0) {
         return -1;
     }
-    if (config->limits.index_mode != 0) {
-        return refuse("index_mode", "this version writes to no index yet: leave it at 0", error,
-                      size);
-    }
-    if (check_feed(config, error, size) != 0) {
+    config->limits.index_mode = config->index == CONFIG_INDEX_ELASTICSEARCH;
+    if (check_feed(config, error, size) != 0 || check_index(config, error, size) != 0) {
         return -1;
     }
     const struct {

@@ -14,6 +14,7 @@
 #include "server/config.h"
 #include "server/ending.h"
 #include "server/engine/engine.h"
+#include "server/index_config.h"
 #include "server/journal/journal.h"
 #include "server/journal/tool.h"
 #include "server/log.h"
@@ -23,6 +24,7 @@
 #include "server/notify.h"
 #include "server/rpc/admit.h"
 #include "server/rpc/policy.h"
+#include "server/search_index.h"
 
 #define ACTIVITYD_VERSION "0.1.0"
 
@@ -49,6 +51,8 @@ struct service {
     struct engine_facts facts;
     struct journal *journal;
     struct change_feed *feed;
+    struct index_config *index_config;
+    struct search_index *index; /* NULL: nothing is written to an index */
     struct engine *engine;
     struct admit *admit;
     struct endpoint *endpoint;
@@ -156,6 +160,7 @@ static struct engine_options engine_options_of(struct service *service)
                     .events = on_events,
                     .progress = on_progress,
                     .fatal = on_fatal},
+        .index = service->index != NULL ? search_index_outlets(service->index) : NULL,
         .facts = &service->facts,
     };
 }
@@ -260,7 +265,6 @@ static int load_certificates(struct service *service)
     struct engine_facts *facts = &service->facts;
     facts->version = ACTIVITYD_VERSION;
     facts->start_ms = now_ms;
-    facts->index = "none";
     facts->feed_url = config->feed_url;
     facts->feed = feed_status;
     facts->feed_context = service;
@@ -276,6 +280,29 @@ static int load_certificates(struct service *service)
     return 0;
 }
 
+/* Nothing is connected to yet. */
+static int make_index(struct service *service)
+{
+    char error[640];
+    service->facts.index = "none";
+    service->index_config =
+        index_config_new(&service->config, service->policy, error, sizeof error);
+    if (service->index_config == NULL) {
+        return fail(STATUS_CONFIG, "index", error);
+    }
+    const struct index_options *options = index_config_options(service->index_config);
+    if (options == NULL) {
+        return 0;
+    }
+    service->index = search_index_new(options);
+    if (service->index == NULL) {
+        return fail(STATUS_IO, "index", "out of memory");
+    }
+    service->facts.index = "elasticsearch";
+    service->facts.index_source = search_index_source(service->index);
+    return 0;
+}
+
 static void collect_bound(struct service *service, struct bound *bound)
 {
     const struct engine_options engine = engine_options_of(service);
@@ -285,6 +312,10 @@ static void collect_bound(struct service *service, struct bound *bound)
     (void)engine_memory_bytes(&engine, bound_add, bound);
     endpoint_memory_parts(&endpoint, bound_add, bound);
     change_feed_memory_parts(&feed, bound_add, bound);
+    if (service->index != NULL) {
+        search_index_memory_parts(index_config_options(service->index_config),
+                                  &service->config.limits, bound_add, bound);
+    }
 }
 
 static int check_memory(struct service *service)
@@ -384,6 +415,15 @@ static int start_engine(struct service *service)
     return status == 0 ? 0 : fail((enum exit_status)status, "engine", text);
 }
 
+static int start_index(struct service *service)
+{
+    char error[640];
+    return service->index == NULL ||
+                   search_index_start(service->index, service->engine, error, sizeof error) == 0
+               ? 0
+               : fail(STATUS_CONFIG, "index", error);
+}
+
 static int start_feed(struct service *service)
 {
     char error[512];
@@ -430,7 +470,8 @@ static void tell_of_start(const struct service *service)
     struct engine_status status;
     engine_status(service->engine, &status);
     log_info("started", LOG_TEXT("version", ACTIVITYD_VERSION), LOG_TEXT("listen", config->listen),
-             LOG_TEXT("feed", config->feed_listen), LOG_TEXT("data_dir", config->data_dir),
+             LOG_TEXT("feed", config->feed_listen), LOG_TEXT("index", service->facts.index),
+             LOG_TEXT("data_dir", config->data_dir),
              LOG_NUMBER("journal_index", status.applied_index),
              LOG_NUMBER("rules", policy_count(service->policy)));
     if (config->open_policy) {
@@ -466,6 +507,7 @@ static void stop(struct service *service)
     struct engine_status status;
     change_feed_drain(service->feed);
     engine_drain(service->engine);
+    search_index_drain(service->index);
     engine_stop(service->engine, true); /* the last events and replies are out */
     engine_status(service->engine, &status);
     change_feed_stop(service->feed);
@@ -480,9 +522,11 @@ static void free_service(struct service *service)
 {
     endpoint_stop(service->endpoint);
     admit_free(service->admit);
-    journal_close(service->journal); /* its threads may call the engine until then */
+    journal_close(service->journal);   /* its threads may call the engine until then */
+    search_index_free(service->index); /* the same */
     engine_free(service->engine);
     change_feed_free(service->feed);
+    index_config_free(service->index_config);
     certificates_deinit(&service->certificates);
     policy_free(service->policy);
 }
@@ -506,7 +550,10 @@ static void raise_descriptor_limit(const struct config *config)
 /* Subscribers first: nothing is served when they cannot be. */
 static int serve(struct service *service)
 {
-    int status = start_feed(service);
+    int status = start_index(service);
+    if (status == 0) {
+        status = start_feed(service);
+    }
     if (status == 0) {
         ending_arm(&service->ending); /* the first request may be a Drain */
         status = start_endpoint(service);
@@ -586,7 +633,7 @@ int main(int argc, char **argv)
         (void)puts("activityd " ACTIVITYD_VERSION);
         return 0;
     case CONFIG_PRINT_LIMITS:
-        return print_limits(&service);
+        return make_index(&service) != 0 ? STATUS_CONFIG : print_limits(&service);
     case CONFIG_CHECK:
     case CONFIG_RUN:
         break;
@@ -598,6 +645,9 @@ int main(int argc, char **argv)
     }
     if (status == 0) {
         status = load_certificates(&service);
+    }
+    if (status == 0) {
+        status = make_index(&service);
     }
     if (status == 0) {
         status = check_memory(&service);

@@ -135,9 +135,8 @@ static bool found_at(struct bytes in, size_t at, struct bytes text)
     return at + text.length <= in.length && memcmp(in.at + at, text.at, text.length) == 0;
 }
 
-static bool tenant_is_clear(const char *pattern, struct bytes tenant)
+static bool is_clear(struct separator separator, struct bytes tenant)
 {
-    struct separator separator = separator_of(pattern);
     uint8_t joined[LIMIT_TENANT_LENGTH + TARGET_TEMPLATE_MAX];
     struct writer to = writer_of(joined, sizeof joined);
     if (separator.text.length == 0) {
@@ -158,6 +157,16 @@ static bool tenant_is_clear(const char *pattern, struct bytes tenant)
     return true;
 }
 
+/* By the separator of the template, and from both sides by that of all templates. */
+static bool tenant_is_clear(const struct targets *targets, const char *pattern, struct bytes tenant)
+{
+    const char *text = targets->separator != NULL ? targets->separator : "";
+    struct bytes common = bytes_of(text, strlen(text));
+    return is_clear(separator_of(pattern), tenant) &&
+           is_clear((struct separator){common, true}, tenant) &&
+           is_clear((struct separator){common, false}, tenant);
+}
+
 int target_index(const struct targets *targets, const struct index_document *document,
                  struct target_name *name, struct reason *why)
 {
@@ -167,7 +176,7 @@ int target_index(const struct targets *targets, const struct index_document *doc
     name->length = to.failed ? 0 : (uint32_t)to.wanted;
     name->text[name->length] = '\0';
     const char *fault = name_fault(bytes_of(name->text, name->length));
-    if (fault == NULL && !tenant_is_clear(pattern, document->tenant)) {
+    if (fault == NULL && !tenant_is_clear(targets, pattern, document->tenant)) {
         fault = "could be that of another tenant";
     }
     if (fault != NULL) {
@@ -276,6 +285,97 @@ int targets_check(const struct targets *targets, char *error, size_t error_size)
             return -1;
         }
     }
+    return 0;
+}
+
+/* What a template has on one side of the tenant: the text up to the next placeholder, and whether
+ * there is none up to the end. */
+struct side {
+    struct bytes text;
+    bool whole;
+};
+
+/* Returns whether there is a tenant in it. */
+static bool sides_of(const char *pattern, struct side *before, struct side *behind)
+{
+    static const char tenant[] = "{tenant}";
+    const char *at = strstr(pattern, tenant);
+    if (at == NULL) {
+        return false;
+    }
+    const char *from = at;
+    while (from > pattern && from[-1] != '}') {
+        from--;
+    }
+    const char *rest = at + sizeof tenant - 1;
+    size_t length = strcspn(rest, "{");
+    *before = (struct side){bytes_of(from, (size_t)(at - from)), from == pattern};
+    *behind = (struct side){bytes_of(rest, length), rest[length] == '\0'};
+    return true;
+}
+
+/* Shortens `common` to what both have: the beginning, or the end. */
+static void shorten(struct bytes *common, struct bytes text, bool beginning)
+{
+    uint32_t most = common->length < text.length ? common->length : text.length;
+    uint32_t same = 0;
+    while (same < most &&
+           (beginning ? common->at[same] == text.at[same]
+                      : common->at[common->length - 1 - same] == text.at[text.length - 1 - same])) {
+        same++;
+    }
+    *common = bytes_of(common->at + (beginning ? 0 : common->length - same), same);
+}
+
+/* The one way: the same text before all tenants, and a common beginning of the texts behind them;
+ * or the same from the other side. Each template has a tenant. */
+static bool find_common(const struct targets *targets, bool tenant_first, struct bytes *common)
+{
+    struct side sides[2];
+    struct side first[2];
+    (void)sides_of(targets->index, &first[0], &first[1]);
+    const struct side *outer = &sides[tenant_first ? 0 : 1];
+    const struct side *inner = &sides[tenant_first ? 1 : 0];
+    *common = first[tenant_first ? 1 : 0].text;
+    for (uint32_t i = 0; i <= targets->model_count; i++) {
+        const char *pattern =
+            i == targets->model_count ? targets->index : template_of(targets, &targets->models[i]);
+        (void)sides_of(pattern, &sides[0], &sides[1]);
+        if (!outer->whole || !bytes_equal(outer->text, first[tenant_first ? 0 : 1].text)) {
+            return false;
+        }
+        shorten(common, inner->text, tenant_first);
+    }
+    return common->length > 0;
+}
+
+int targets_separator(const struct targets *targets, char separator[TARGET_TEMPLATE_MAX + 1],
+                      char *error, size_t error_size)
+{
+    const char *other = NULL;
+    for (uint32_t i = 0; i <= targets->model_count; i++) {
+        const char *pattern =
+            i == targets->model_count ? targets->index : template_of(targets, &targets->models[i]);
+        if (strstr(pattern, "{tenant}") == NULL) {
+            (void)snprintf(error, error_size,
+                           "the template \"%.200s\" has no {tenant}, and is for more than one",
+                           pattern);
+            return -1;
+        }
+        other = strcmp(pattern, targets->index) != 0 ? pattern : other;
+    }
+    struct bytes common = {NULL, 0};
+    if (other != NULL && !find_common(targets, true, &common) &&
+        !find_common(targets, false, &common)) {
+        (void)snprintf(error, error_size,
+                       "the templates \"%.200s\" and \"%.200s\" could make the same name for two "
+                       "tenants; with {tenant} at the beginning of all, and the same separator "
+                       "behind it, they cannot",
+                       targets->index, other);
+        return -1;
+    }
+    memcpy(separator, common.length == 0 ? "" : (const char *)common.at, common.length);
+    separator[common.length] = '\0';
     return 0;
 }
 

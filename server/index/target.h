@@ -31,6 +31,7 @@ struct targets {
     const char *routing; /* NULL or "": none */
     const struct target_model *models;
     uint32_t model_count;
+    const char *separator; /* from targets_separator: no tenant may have it; NULL: not asked for */
 };
 
 struct target_name {
@@ -42,6 +43,13 @@ struct target_name {
  * is wrong and what helps. */
 __attribute__((warn_unused_result)) int targets_check(const struct targets *targets, char *error,
                                                       size_t error_size);
+
+/* The text by which the names of all templates are cut behind (or before) the tenant, so that no
+ * two tenants, whatever they are called, reach the same index, once it is targets.separator; ""
+ * where one template is for all models. Returns 0, or -1 with a sentence: there is none. */
+__attribute__((warn_unused_result)) int targets_separator(const struct targets *targets,
+                                                          char separator[TARGET_TEMPLATE_MAX + 1],
+                                                          char *error, size_t error_size);
 
 /* Whether no two of these tenants reach the same index with any of the models. A template without
  * {tenant} serves one tenant only. Returns 0, or -1 with a sentence. */

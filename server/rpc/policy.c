@@ -421,3 +421,42 @@ const struct policy_rule *policy_find(const struct policy *policy, struct view p
     }
     return rule;
 }
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int policy_tenants_of(const struct policy *policy, enum method_id method,
+                      struct policy_tenants *tenants)
+{
+    size_t most = 1;
+    for (size_t i = 0; i < policy->count; i++) {
+        most += 1 + policy->rules[i].delegate.count;
+    }
+    *tenants = (struct policy_tenants){.names = calloc(most, sizeof(char *))};
+    if (tenants->names == NULL) {
+        return -1;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < policy->count; i++) {
+        struct policy_rule *rule = &policy->rules[i];
+        if ((rule->methods & UINT32_C(1) << method) == 0) {
+            continue;
+        }
+        tenants->all = tenants->all || rule->delegate.all;
+        tenants->names[count++] = rule->tenant;
+        for (size_t j = 0; j < rule->delegate.count; j++) {
+            tenants->names[count++] = rule->delegate.names[j];
+        }
+    }
+    qsort(tenants->names, count, sizeof(char *), compare_names);
+    for (size_t i = 0; i < count; i++) {
+        char **last = &tenants->names[tenants->count];
+        if (tenants->count == 0 || strcmp(last[-1], tenants->names[i]) != 0) {
+            *last = tenants->names[i];
+            tenants->count++;
+        }
+    }
+    return 0;
+}

@@ -54,6 +54,14 @@ const struct policy_rule *policy_find(const struct policy *policy, struct view p
  * (https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md). Any thread. */
 bool policy_principal_valid(struct view principal);
 
+/* The tenants for which somebody may call the method, sorted, each once: those of the rules that
+ * have it, and those they delegate to. `all`: any tenant; then the names are those that are
+ * listed beside. The names live as long as the policy; the caller frees the list of them. Returns
+ * 0; -1: out of memory. Any thread. */
+__attribute__((warn_unused_result)) int policy_tenants_of(const struct policy *policy,
+                                                          enum method_id method,
+                                                          struct policy_tenants *tenants);
+
 bool policy_tenants_hold(const struct policy_tenants *tenants, struct view tenant);
 
 #endif

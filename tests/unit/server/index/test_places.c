@@ -99,7 +99,7 @@ static void patterns(void **state)
     struct target_model models[] = {{.model = "a", .kind = TAKE_WHOLE},
                                     {.model = "b", .kind = TAKE_WHOLE, .index = "*-b"},
                                     {.model = "c", .kind = TAKE_WHOLE, .index = "c"}};
-    struct targets some = {"{tenant}-{model}", NULL, models, 3};
+    struct targets some = {.index = "{tenant}-{model}", .models = models, .model_count = 3};
     char list[PLACES_LIST_MAX];
     places_patterns(&some, list);
     assert_string_equal(list, "/*-a,*-b,c,*-*");

@@ -12,7 +12,7 @@
 
 static struct target_model models[] = {{.model = "products", .kind = TAKE_WHOLE},
                                        {.model = "orders", .kind = TAKE_FRAGMENTS}};
-static struct targets targets = {"{tenant}-{model}", NULL, models, 2};
+static struct targets targets = {.index = "{tenant}-{model}", .models = models, .model_count = 2};
 static struct survey survey;
 static struct reason why;
 static char script[SURVEY_BODY_MAX];

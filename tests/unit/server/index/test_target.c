@@ -97,7 +97,7 @@ static void models_are_checked(void **state)
     char error[512];
     struct target_model models[2] = {{.model = "a", .kind = TAKE_WHOLE},
                                      {.model = "b", .kind = TAKE_FRAGMENTS, .routing = "{id}"}};
-    struct targets targets = {"{tenant}-{model}", NULL, models, 2};
+    struct targets targets = {.index = "{tenant}-{model}", .models = models, .model_count = 2};
     assert_int_equal(targets_check(&targets, error, sizeof error), 0);
     models[1].routing = "{id}{id}";
     assert_int_equal(targets_check(&targets, error, sizeof error), -1);
@@ -151,13 +151,140 @@ static void tenants_that_meet_are_found(void **state)
     assert_int_equal(check_tenants(&targets, "a", "b"), -1);
 }
 
+static int separator_of(const char *standard, const char *own, char separator[])
+{
+    struct target_model models[] = {{.model = "own", .kind = TAKE_WHOLE, .index = own},
+                                    {.model = "other", .kind = TAKE_WHOLE}};
+    const struct targets targets = {.index = standard, .models = models, .model_count = 2};
+    char error[512] = "";
+    int outcome = targets_separator(&targets, separator, error, sizeof error);
+    assert_int_equal(outcome == 0, error[0] == '\0');
+    return outcome;
+}
+
+static void templates_in_common(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *standard;
+        const char *own;
+        const char *separator; /* NULL: they cannot keep tenants apart */
+    } rows[] = {
+        {"{tenant}-{model}", NULL, ""},
+        {"{tenant}", NULL, ""},
+        {"x-{tenant}", "x-{tenant}", ""},
+        {"{tenant}-{model}", "{tenant}-things", "-"},
+        {"{tenant}-of-{model}", "{tenant}-of-things", "-of-"},
+        {"x.{tenant}-+{model}", "x.{tenant}-+v2", "-+"},
+        {"x.{tenant}-{model}", "y.{tenant}-{model}", NULL},
+        {"{tenant}-{model}", "{tenant}.{model}", NULL},
+        {"{tenant}-{model}", "{tenant}", NULL},
+        {"{tenant}-{model}", "{model}-{tenant}", NULL},
+        {"{tenant}-{model}", "things-{tenant}", NULL},
+        {"{model}-{tenant}", "things-{tenant}", "-"},
+        {"{model}-{tenant}.x", "things+-{tenant}.x", "-"},
+        {"{model}-{tenant}.x", "things-{tenant}", NULL},
+        {"one-{tenant}", "two-{tenant}", "-"},
+        {"things", NULL, NULL},
+        {"{tenant}-{model}", "things", NULL},
+        {"{model}", "{tenant}", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char separator[TARGET_TEMPLATE_MAX + 1];
+        if ((separator_of(rows[i].standard, rows[i].own, separator) == 0) !=
+                (rows[i].separator != NULL) ||
+            (rows[i].separator != NULL && strcmp(rows[i].separator, separator) != 0)) {
+            fail_msg("row %zu", i);
+        }
+    }
+}
+
+#define NAMES_MOST 6000
+
+struct reached {
+    char name[TARGET_NAME_MAX + 1];
+    uint32_t tenant;
+};
+
+static int compare_reached(const void *a, const void *b)
+{
+    const struct reached *x = a;
+    const struct reached *y = b;
+    int order = strcmp(x->name, y->name);
+    return order != 0 ? order : (x->tenant > y->tenant) - (x->tenant < y->tenant);
+}
+
+/* Every tenant of up to four of these characters, and models that look like parts of names. */
+static uint32_t names_of_all(const struct targets *targets, struct reached *names)
+{
+    static const char characters[] = "a-.x";
+    static const char *const models[] = {"own", "x", "a-x", "x-a", "a.x", "-"};
+    uint32_t count = 0;
+    for (uint32_t number = 4; number < 4 * 4 * 4 * 4; number++) {
+        char tenant[5] = "";
+        for (uint32_t rest = number, at = 0; rest > 0; rest /= 4) {
+            tenant[at++] = characters[rest % 4];
+        }
+        for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+            struct target_name name;
+            struct reason why;
+            struct index_document document = {.tenant = text(tenant), .model = text(models[i])};
+            if (target_index(targets, &document, &name, &why) == 0) {
+                assert_true(count < NAMES_MOST);
+                memcpy(names[count].name, name.text, name.length + 1);
+                names[count++].tenant = number;
+            }
+        }
+    }
+    qsort(names, count, sizeof *names, compare_reached);
+    return count;
+}
+
+/* Whatever tenants are called: what the separator lets through never meets. */
+static void no_two_tenants_meet(void **state)
+{
+    (void)state;
+    static struct reached names[NAMES_MOST];
+    static const char *const patterns[] = {
+        "{tenant}-{model}",   "{tenant}-x",        "{tenant}-a-{model}", "{tenant}",
+        "{tenant}.{model}",   "x-{tenant}",        "a-{tenant}",         "{model}-{tenant}",
+        "x.{tenant}",         "x{tenant}-{model}", "{tenant}--{model}",  "{tenant}--x",
+        "{model}--{tenant}",  "x--{tenant}",       "{tenant}-.x",        "{tenant}-x-a",
+        "{model}-{tenant}.x", "x-{tenant}.x"};
+    const size_t count = sizeof patterns / sizeof *patterns;
+    uint32_t kept_apart = 0;
+    for (size_t pair = 0; pair < count * count; pair++) {
+        struct target_model model = {.model = "own", .kind = TAKE_WHOLE};
+        struct targets targets = {
+            .index = patterns[pair / count], .models = &model, .model_count = 1};
+        char separator[TARGET_TEMPLATE_MAX + 1];
+        char error[512];
+        model.index = patterns[pair % count];
+        if (targets_separator(&targets, separator, error, sizeof error) != 0) {
+            continue;
+        }
+        targets.separator = separator;
+        uint32_t reached = names_of_all(&targets, names);
+        assert_true(reached > 0);
+        kept_apart++;
+        for (uint32_t i = 1; i < reached; i++) {
+            if (strcmp(names[i - 1].name, names[i].name) == 0 &&
+                names[i - 1].tenant != names[i].tenant) {
+                fail_msg("\"%s\" and \"%s\": %s", targets.index, model.index, names[i].name);
+            }
+        }
+    }
+    assert_true(kept_apart > count);
+}
+
 static void routing(void **state)
 {
     (void)state;
     struct target_model models[] = {{.model = "a", .kind = TAKE_WHOLE},
                                     {.model = "b", .kind = TAKE_WHOLE, .routing = ""},
                                     {.model = "c", .kind = TAKE_WHOLE, .routing = "{tenant}/{id}"}};
-    struct targets targets = {"x", "{tenant}", models, 3};
+    struct targets targets = {
+        .index = "x", .routing = "{tenant}", .models = models, .model_count = 3};
     static const char *const wanted[] = {"acme", "", "acme/p1", "acme"};
     static const char *const names[] = {"a", "b", "c", "unknown"};
     for (size_t i = 0; i < 4; i++) {
@@ -175,7 +302,7 @@ static void patterns_take_in_all(void **state)
     (void)state;
     struct target_model models[] = {{.model = "a", .kind = TAKE_WHOLE},
                                     {.model = "b", .kind = TAKE_WHOLE, .index = "own-{tenant}"}};
-    struct targets targets = {"{tenant}-{model}", NULL, models, 2};
+    struct targets targets = {.index = "{tenant}-{model}", .models = models, .model_count = 2};
     static const char *const wanted[] = {"*-a", "own-*", "*-*"};
     for (uint32_t i = 0; i < 3; i++) {
         struct target_name name;
@@ -193,6 +320,8 @@ int main(void)
         cmocka_unit_test(templates_are_checked),
         cmocka_unit_test(models_are_checked),
         cmocka_unit_test(tenants_that_meet_are_found),
+        cmocka_unit_test(templates_in_common),
+        cmocka_unit_test(no_two_tenants_meet),
         cmocka_unit_test(routing),
         cmocka_unit_test(patterns_take_in_all),
     };

@@ -288,6 +288,47 @@ static void test_long_principals(void **state)
     policy_free(policy);
 }
 
+static void test_tenants_of_a_method(void **state)
+{
+    (void)state;
+    struct policy *policy;
+    struct policy_tenants tenants;
+    assert_int_equal(
+        load("rule \"spiffe://a/one\" { methods = {RecordModelChanges} tenant = c\n"
+             "  delegate = {b, d, b} }\n"
+             "rule \"spiffe://a/two\" { methods = {write} tenant = d delegate = {a} }\n"
+             "rule \"spiffe://a/three\" { methods = {read} tenant = e\n"
+             "  delegate = {\"*\"} }\n",
+             &policy),
+        0);
+    assert_int_equal(policy_tenants_of(policy, METHOD_RECORD_MODEL_CHANGES, &tenants), 0);
+    static const char *const wanted[] = {"a", "b", "c", "d"};
+    assert_int_equal(tenants.count, 4);
+    assert_false(tenants.all);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(tenants.names[i], wanted[i]);
+    }
+    free(tenants.names);
+    assert_int_equal(policy_tenants_of(policy, METHOD_FIND_ACTIVITIES, &tenants), 0);
+    assert_true(tenants.all);
+    assert_int_equal(tenants.count, 1);
+    assert_string_equal(tenants.names[0], "e");
+    free(tenants.names);
+    assert_int_equal(policy_tenants_of(policy, METHOD_DRAIN, &tenants), 0);
+    assert_false(tenants.all);
+    assert_int_equal(tenants.count, 0);
+    free(tenants.names);
+    policy_free(policy);
+
+    policy = policy_new_open();
+    assert_non_null(policy);
+    assert_int_equal(policy_tenants_of(policy, METHOD_RECORD_MODEL_CHANGES, &tenants), 0);
+    assert_true(tenants.all);
+    assert_string_equal(tenants.names[0], "dev");
+    free(tenants.names);
+    policy_free(policy);
+}
+
 static int make_file(void **state)
 {
     (void)state;
@@ -312,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_open_policy),
         cmocka_unit_test(test_long_principals),
+        cmocka_unit_test(test_tenants_of_a_method),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

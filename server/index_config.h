@@ -1,0 +1,26 @@
+/* The configuration of the index as server/index/ and the border take it: made of the keys, and
+ * checked with the tenants that the policy knows. */
+#ifndef ACTIVITYD_SERVER_INDEX_CONFIG_H
+#define ACTIVITYD_SERVER_INDEX_CONFIG_H
+
+#include <stddef.h>
+
+#include "server/config.h"
+#include "server/index/writer.h"
+#include "server/rpc/policy.h"
+#include "server/wire/kinds.h"
+
+struct index_config;
+
+/* Reads files and connects to nobody. No two tenants that the policy knows may reach the same
+ * index; without a policy (NULL) that is not looked at. Both are borrowed. NULL with one sentence:
+ * a key, the rule that it breaks, and what helps. */
+struct index_config *index_config_new(const struct config *config, const struct policy *policy,
+                                      char *error, size_t error_size);
+/* NULL: nothing is written to an index. */
+const struct index_options *index_config_options(const struct index_config *config);
+/* Which models are written as fragments, with an index or without. */
+const struct model_kinds *index_config_kinds(const struct index_config *config);
+void index_config_free(struct index_config *config); /* accepts NULL */
+
+#endif
