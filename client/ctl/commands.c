@@ -119,6 +119,26 @@ static const struct command commands[] = {
      "  activityctl server-info --json\n", command_server_info},
     {"users", "", "list the users that were present in the last 90 s (needs admin)", "",
      "  activityctl users\n", command_users},
+    {"index", "status | batches | parked | retry PARK_ID... | discard PARK_ID...",
+     "see how changes get into the index, and decide about those that it refuses (needs admin)",
+     "  status                 how it stands: what is the matter, what waits, how far it lags\n"
+     "  batches                the latest attempts to write, newest first\n"
+     "    --limit N            how many (20; the server remembers 256)\n"
+     "  parked                 the tenant's documents that the index has refused, longest first\n"
+     "  retry PARK_ID...       have the refused changes written once more\n"
+     "  discard PARK_ID...     give the refused changes up: they are never written\n"
+     "    --all                instead of PARK_IDs: everything that is parked in the tenant\n"
+     "    --reason CODE        with parked and --all: only what was refused for this reason\n"
+     "    --yes                discard --all is done only with it; without, it says what it "
+     "would do\n"
+     "  -v                     batches and parked: also tickets, and since when\n"
+     "CHANGES of a parked document are refused+behind: those behind wait for the decision.\n"
+     "status and batches count what all tenants have, and need admin = all.\n",
+     "  activityctl index status\n"
+     "  activityctl index batches --limit 50 --json\n"
+     "  activityctl index parked --tenant acme\n"
+     "  activityctl index retry --all --reason mapper_parsing_exception\n",
+     command_index},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

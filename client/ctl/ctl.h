@@ -68,12 +68,15 @@ int command_batch(const struct settings *settings, int argc, char **argv);
 int command_health(const struct settings *settings, int argc, char **argv);
 int command_server_info(const struct settings *settings, int argc, char **argv);
 int command_users(const struct settings *settings, int argc, char **argv);
+int command_index(const struct settings *settings, int argc, char **argv);
 
 /* Makes a client of the settings. NULL after saying why on stderr. */
 activity_client *ctl_client(const struct settings *settings);
 
 /* Says on stderr what went wrong and returns the exit code that stands for it. */
 int ctl_failed(const struct activity_error *error);
+/* The same of one of several things that were asked for; `what` is NULL or names it. */
+int ctl_failed_about(const char *what, const struct activity_error *error);
 
 /* Says on stderr how the command is used and returns EXIT_USAGE. `format` is one line about the
  * mistake. */

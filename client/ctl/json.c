@@ -340,3 +340,94 @@ void json_server_info(const struct activity_server_info *info)
     put(object, "certificates", certificates);
     line(object);
 }
+
+/* --- The way into the index --- */
+
+static void put_reason(json_t *object, const char *name, const struct activity_index_reason *from)
+{
+    if (from != NULL) {
+        json_t *reason = must(json_object());
+        put(reason, "code", text(from->code));
+        put(reason, "message", text(from->message));
+        put(object, name, reason);
+    }
+}
+
+/* As `record` shows them: they are larger than a number of JSON can be. */
+static void put_tickets(json_t *object, const uint64_t *tickets, size_t count)
+{
+    json_t *array = must(json_array());
+    for (size_t i = 0; i < count; i++) {
+        char ticket[20];
+        (void)snprintf(ticket, sizeof ticket, "%016llx", (unsigned long long)tickets[i]);
+        (void)json_array_append_new(array, text(ticket));
+    }
+    put(object, "tickets", array);
+}
+
+void json_index_status(const struct activity_index_status *status)
+{
+    json_t *object = must(json_object());
+    put(object, "state", text(activity_index_state_name((int)status->state)));
+    put(object, "version", text(status->version));
+    put_reason(object, "why", status->why);
+    put_reason(object, "advice", status->advice);
+    put(object, "awaySinceMs", number(status->away_since_ms));
+    put(object, "failures", number(status->failures));
+    put(object, "waitingDocuments", number(status->waiting_documents));
+    put(object, "waitingChanges", number(status->waiting_changes));
+    put(object, "restingDocuments", number(status->resting_documents));
+    put(object, "inFlightDocuments", number(status->in_flight_documents));
+    put(object, "inFlightChanges", number(status->in_flight_changes));
+    put(object, "parkedDocuments", number(status->parked_documents));
+    put(object, "parkedChanges", number(status->parked_changes));
+    put(object, "pendingBytes", number(status->pending_bytes));
+    put(object, "lagMs", number(status->lag_ms));
+    put(object, "batches", number(status->batches));
+    put(object, "requests", number(status->requests));
+    put(object, "requestBytes", number(status->request_bytes));
+    put(object, "changes", number(status->changes));
+    put(object, "ackedDocuments", number(status->acked_documents));
+    put(object, "retriedDocuments", number(status->retried_documents));
+    put(object, "refreshes", number(status->refreshes));
+    put(object, "parkedSinceStart", number(status->parked_since_start));
+    put(object, "timeMs", number(status->time_ms));
+    line(object);
+}
+
+void json_index_batch(const struct activity_index_batch *batch)
+{
+    json_t *object = must(json_object());
+    put(object, "number", number(batch->number));
+    put(object, "sentTimeMs", number(batch->sent_time_ms));
+    put(object, "done", json_boolean(batch->done));
+    put(object, "cause", text(activity_flush_cause_name((int)batch->cause)));
+    put(object, "lagMs", number(batch->lag_ms));
+    put(object, "tookMs", number(batch->took_ms));
+    put(object, "changes", number(batch->changes));
+    put(object, "fragments", number(batch->fragments));
+    put(object, "documents", number(batch->documents));
+    put(object, "bytes", number(batch->bytes));
+    put(object, "acked", number(batch->acked));
+    put(object, "retried", number(batch->retried));
+    put(object, "parked", number(batch->parked));
+    put_reason(object, "error", batch->error);
+    put_tickets(object, batch->tickets, batch->ticket_count);
+    line(object);
+}
+
+void json_parked_document(const struct activity_parked_document *document)
+{
+    json_t *object = must(json_object());
+    put(object, "parkId", number(document->park_id));
+    put(object, "parkedTimeMs", number(document->parked_time_ms));
+    put(object, "model", text(document->model));
+    put(object, "documentId", document_id(document->document_id));
+    put_reason(object, "reason", document->reason);
+    put(object, "changes", number(document->changes));
+    put(object, "behind", number(document->behind));
+    put(object, "fragments", json_boolean(document->fragments));
+    put(object, "oldestTimeMs", number(document->oldest_time_ms));
+    put_tickets(object, document->tickets, document->ticket_count);
+    line(object);
+}

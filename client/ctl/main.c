@@ -54,7 +54,13 @@ activity_client *ctl_client(const struct settings *settings)
 
 int ctl_failed(const struct activity_error *error)
 {
-    (void)fprintf(stderr, "activityctl: %s%s%s: %s\n", activity_code_name((int)error->code),
+    return ctl_failed_about(NULL, error);
+}
+
+int ctl_failed_about(const char *what, const struct activity_error *error)
+{
+    (void)fprintf(stderr, "activityctl: %s%s%s%s%s: %s\n", what == NULL ? "" : what,
+                  what == NULL ? "" : ": ", activity_code_name((int)error->code),
                   error->reason[0] != '\0' ? " " : "", error->reason, error->message);
     static const unsigned char none[ACTIVITY_REQUEST_ID_SIZE];
     if (error->code == ACTIVITY_DEADLINE_EXCEEDED &&

@@ -4,6 +4,7 @@
 #define ACTIVITYD_CLIENT_CTL_OUTPUT_H
 
 #include <activity_feed.h>
+#include <activity_index.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +22,10 @@ void json_event(const struct activity_event *event);
 void json_waited(uint64_t job_id, const struct activity_waited *waited);
 void json_visible(const struct activity_visible_request *request,
                   const struct activity_visible *visible);
+/* With the names that the messages of the AdminService have, in lowerCamelCase. */
+void json_index_status(const struct activity_index_status *status);
+void json_index_batch(const struct activity_index_batch *batch);
+void json_parked_document(const struct activity_parked_document *document);
 /* {"name": number or text, ...} on one line: pairs of name and text or number, ended by a NULL
  * name. */
 struct json_pair {
@@ -41,6 +46,12 @@ void people_server_info(const struct activity_server_info *info);
 void people_user_row(const struct activity_user *user);
 /* One line: sequence, time, kind, what it is about; with its tenant where several are shown. */
 void people_event(const struct activity_event *event, bool tenant);
+/* start_time_ms: since when the server counts; 0: that is not known, and no rates are told. */
+void people_index_status(const struct activity_index_status *status, uint64_t start_time_ms);
+void people_batches_head(void);
+void people_batch_row(const struct activity_index_batch *batch, bool verbose);
+void people_parked_head(void);
+void people_parked_row(const struct activity_parked_document *document, bool verbose);
 /* A time of day. */
 void people_clock(uint64_t ms, char *to, size_t size);
 /* What switches the colour of a state on. */

@@ -1,4 +1,5 @@
 #include "client/ctl/output.h"
+#include "client/ctl/people.h"
 #include "client/ctl/text.h"
 
 #include <stdio.h>
@@ -20,22 +21,37 @@ bool people_colour(int descriptor)
     return people_lively(descriptor) && (no_color == NULL || no_color[0] == '\0');
 }
 
-/* Cuts at `width` columns when it is not 0, and fills them. */
-static void put_text(const char *text, unsigned width)
+/* Returns how many columns were shown. */
+static unsigned put_characters(const char *text, unsigned most)
 {
     char character[TEXT_CHARACTER_ROOM];
     unsigned shown = 0;
     while (*text != '\0') {
         unsigned columns = text_character(&text, character);
-        if (width != 0 && shown + columns > width) {
+        if (most != 0 && shown + columns > most) {
             break;
         }
         shown += columns;
         (void)fputs(character, stdout);
     }
+    return shown;
+}
+
+static void fill(unsigned shown, unsigned width)
+{
     for (; shown < width; shown++) {
         (void)putchar(' ');
     }
+}
+
+void people_text(const char *text, unsigned width)
+{
+    fill(put_characters(text, width), width);
+}
+
+void people_whole(const char *text, unsigned width)
+{
+    fill(put_characters(text, 0), width);
 }
 
 const char *people_state_colour(enum activity_state state)
@@ -60,7 +76,7 @@ static void put_state(enum activity_state state)
                  activity_state_name((int)state), colour ? "\033[0m" : "");
 }
 
-static void put_time(uint64_t ms)
+void people_time(uint64_t ms)
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm parts;
@@ -109,11 +125,11 @@ void people_bytes(uint64_t bytes, char *to, size_t size)
     (void)snprintf(to, size, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
-static void field(const char *name, const char *value)
+void people_field(const char *name, const char *value)
 {
     if (value != NULL && value[0] != '\0') {
         (void)printf("%-12s ", name);
-        put_text(value, 0);
+        people_text(value, 0);
         (void)putchar('\n');
     }
 }
@@ -122,7 +138,7 @@ static void time_field(const char *name, uint64_t ms)
 {
     if (ms != 0) {
         (void)printf("%-12s ", name);
-        put_time(ms);
+        people_time(ms);
         (void)putchar('\n');
     }
 }
@@ -139,19 +155,19 @@ void people_activity(const struct activity_info *info)
     char bar[64];
     people_bar(info->percent, bar, sizeof bar);
     job_field("job", info->job_id);
-    field("type", info->type);
-    field("title", info->title);
+    people_field("type", info->type);
+    people_field("title", info->title);
     (void)printf("%-12s ", "state");
     put_state(info->state);
     (void)printf(" %s\n", bar);
-    field("status", info->status_text);
-    field("owner", info->owner);
-    field("creator", info->creator);
+    people_field("status", info->status_text);
+    people_field("owner", info->owner);
+    people_field("creator", info->creator);
     for (size_t i = 0; i < info->group_count; i++) {
-        field("group", info->groups[i]);
+        people_field("group", info->groups[i]);
     }
     for (size_t i = 0; i < info->attribute_count; i++) {
-        field(info->attributes[i].name, info->attributes[i].value);
+        people_field(info->attributes[i].name, info->attributes[i].value);
     }
     job_field("parent", info->parent_job_id);
     job_field("retry of", info->retry_of_job_id);
@@ -159,8 +175,8 @@ void people_activity(const struct activity_info *info)
     time_field("updated", info->update_time_ms);
     time_field("ended", info->end_time_ms);
     if (info->failure != NULL) {
-        field("failure", info->failure->code);
-        field("because", info->failure->message);
+        people_field("failure", info->failure->code);
+        people_field("because", info->failure->message);
     }
 }
 
@@ -175,16 +191,16 @@ void people_activity_row(const struct activity_info *info, uint64_t now_ms)
     char bar[64];
     people_bar(info->percent, bar, sizeof bar);
     (void)printf("%-17llu ", (unsigned long long)info->job_id);
-    put_text(info->type, 14);
+    people_text(info->type, 14);
     (void)putchar(' ');
     put_state(info->state);
     (void)printf(" %s ", bar);
     put_age(info->update_time_ms, now_ms);
     (void)printf("  ");
-    put_text(info->title, 0);
+    people_text(info->title, 0);
     if (info->status_text[0] != '\0') {
         (void)printf("  (");
-        put_text(info->status_text, 0);
+        people_text(info->status_text, 0);
         (void)putchar(')');
     }
     (void)putchar('\n');
@@ -200,35 +216,35 @@ void people_change_row(const struct activity_model_change *change, uint64_t now_
 {
     for (size_t i = 0; i < change->affected_model_count; i++) {
         const struct activity_affected_model *affected = &change->affected_models[i];
-        put_text(i == 0 ? change->model : "", 24);
+        people_text(i == 0 ? change->model : "", 24);
         (void)putchar(' ');
-        put_text(i == 0 ? change->document_id : "", 20);
+        people_text(i == 0 ? change->document_id : "", 20);
         (void)putchar(' ');
-        put_text(affected->affected_model, 20);
+        people_text(affected->affected_model, 20);
         (void)putchar(' ');
         put_age(affected->updated_ms, now_ms);
         (void)printf("  ");
-        put_time(affected->first_ms);
+        people_time(affected->first_ms);
         (void)printf(" + %llu ms\n", (unsigned long long)(affected->last_ms - affected->first_ms));
     }
 }
 
 void people_result(const struct activity_returned *returned)
 {
-    field("result", activity_result_state_name((int)returned->state));
+    people_field("result", activity_result_state_name((int)returned->state));
     if (returned->outcome != ACTIVITY_STATE_ANY) {
-        field("outcome", activity_state_name((int)returned->outcome));
+        people_field("outcome", activity_state_name((int)returned->outcome));
     }
     for (size_t i = 0; i < returned->result.item_count; i++) {
         const struct activity_result_item *item = &returned->result.items[i];
         (void)printf("%-12s ", "item");
-        put_text(item->id, 0);
+        people_text(item->id, 0);
         if (item->error_code != NULL && item->error_code[0] != '\0') {
             (void)printf("  failed: ");
-            put_text(item->error_code, 0);
+            people_text(item->error_code, 0);
             if (item->error_message != NULL && item->error_message[0] != '\0') {
                 (void)printf(" (");
-                put_text(item->error_message, 0);
+                people_text(item->error_message, 0);
                 (void)putchar(')');
             }
         }
@@ -238,24 +254,24 @@ void people_result(const struct activity_returned *returned)
         char size[32];
         people_bytes(returned->result.content.size, size, sizeof size);
         (void)printf("%-12s %s of ", "content", size);
-        put_text(returned->result.content_type, 0);
+        people_text(returned->result.content_type, 0);
         (void)printf(" (--output FILE writes it)\n");
     }
 }
 
 void people_server_info(const struct activity_server_info *info)
 {
-    field("version", info->version);
-    field("you are", info->principal);
+    people_field("version", info->version);
+    people_field("you are", info->principal);
     (void)printf("%-12s %016llx\n", "epoch", (unsigned long long)info->epoch);
     time_field("time", info->time_ms);
     time_field("started", info->start_time_ms);
-    field("durability", info->durability);
-    field("index", info->index);
-    field("feed", info->feed_url[0] == '\0' ? "none" : info->feed_url);
-    field("", info->feed_url[0] == '\0' ? ""
-              : info->feed_allowed      ? "you may subscribe there"
-                                        : "you may not subscribe there, but read changes");
+    people_field("durability", info->durability);
+    people_field("index", info->index);
+    people_field("feed", info->feed_url[0] == '\0' ? "none" : info->feed_url);
+    people_field("", info->feed_url[0] == '\0' ? ""
+                     : info->feed_allowed      ? "you may subscribe there"
+                                               : "you may not subscribe there, but read changes");
     (void)printf("%-12s %llu\n", "journal", (unsigned long long)info->journal_index);
     (void)printf("%-12s %llu to %llu\n", "events", (unsigned long long)info->oldest_sequence,
                  (unsigned long long)info->head_sequence);
@@ -267,11 +283,11 @@ void people_server_info(const struct activity_server_info *info)
     }
     for (size_t i = 0; i < info->certificate_count; i++) {
         (void)printf("%-12s ", "certificate");
-        put_text(info->certificates[i].name, 0);
+        people_text(info->certificates[i].name, 0);
         (void)printf(" ");
-        put_text(info->certificates[i].subject, 0);
+        people_text(info->certificates[i].subject, 0);
         (void)printf(", valid until ");
-        put_time(info->certificates[i].not_after_ms);
+        people_time(info->certificates[i].not_after_ms);
         (void)putchar('\n');
     }
     (void)printf("limits\n");
@@ -283,9 +299,9 @@ void people_server_info(const struct activity_server_info *info)
 
 void people_user_row(const struct activity_user *user)
 {
-    put_text(user->user, 32);
+    people_text(user->user, 32);
     (void)putchar(' ');
-    put_time(user->last_seen_ms);
+    people_time(user->last_seen_ms);
     (void)putchar('\n');
 }
 
@@ -302,22 +318,22 @@ static void event_activity(const struct activity_event *event)
 {
     const struct activity_info *activity = event->activity;
     (void)printf("%-17llu ", (unsigned long long)activity->job_id);
-    put_text(activity->type, 14);
+    people_text(activity->type, 14);
     (void)putchar(' ');
     if (event->kind == ACTIVITY_EVENT_CREATED) {
-        put_text(activity->title, 0);
+        people_text(activity->title, 0);
         return;
     }
     put_state(activity->state);
     (void)printf(" %3u %%", activity->percent);
     if (activity->failure != NULL) {
         (void)printf("  ");
-        put_text(activity->failure->code, 0);
+        people_text(activity->failure->code, 0);
         (void)printf(activity->failure->message[0] == '\0' ? "" : ": ");
-        put_text(activity->failure->message, 0);
+        people_text(activity->failure->message, 0);
     } else if (activity->status_text[0] != '\0') {
         (void)printf("  (");
-        put_text(activity->status_text, 0);
+        people_text(activity->status_text, 0);
         (void)putchar(')');
     }
 }
@@ -325,12 +341,12 @@ static void event_activity(const struct activity_event *event)
 static void event_change(const struct activity_event *event)
 {
     const struct activity_model_change *change = event->change;
-    put_text(change->model, 0);
+    people_text(change->model, 0);
     (void)putchar(' ');
-    put_text(change->document_id, 0);
+    people_text(change->document_id, 0);
     for (size_t i = 0; i < change->affected_model_count; i++) {
         (void)putchar(' ');
-        put_text(change->affected_models[i].affected_model, 0);
+        people_text(change->affected_models[i].affected_model, 0);
     }
     (void)printf(event->deleted ? "  deleted" : "");
 }
@@ -346,7 +362,7 @@ void people_event(const struct activity_event *event, bool tenant)
                  : event->kind == ACTIVITY_EVENT_MODEL_CHANGED ? "model"
                                                                : "index");
     if (tenant) {
-        put_text(event->tenant, 12);
+        people_text(event->tenant, 12);
         (void)putchar(' ');
     }
     if (event->activity != NULL) {
