@@ -30,7 +30,8 @@ enum activity_flush_cause {
     ACTIVITY_FLUSH_DELAY = 1,     /* its oldest change had waited for flush_delay_ms */
     ACTIVITY_FLUSH_DOCUMENTS = 2, /* flush_documents documents waited */
     ACTIVITY_FLUSH_BYTES = 3,     /* flush_bytes of JSON waited */
-    ACTIVITY_FLUSH_URGENT = 4     /* a request was urgent */
+    ACTIVITY_FLUSH_URGENT = 4,    /* a request was urgent */
+    ACTIVITY_FLUSH_RESTED = 5     /* a document had rested, since the index had not taken it */
 };
 
 /* Names for people and for JSON: "READY", "DELAY"; "UNKNOWN_VALUE". Static. */

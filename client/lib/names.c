@@ -58,6 +58,7 @@ const char *activity_index_state_name(int state)
 
 const char *activity_flush_cause_name(int cause)
 {
-    static const char *const names[] = {"UNKNOWN_VALUE", "DELAY", "DOCUMENTS", "BYTES", "URGENT"};
+    static const char *const names[] = {"UNKNOWN_VALUE", "DELAY",  "DOCUMENTS",
+                                        "BYTES",         "URGENT", "RESTED"};
     return NAME_OF(names, cause);
 }

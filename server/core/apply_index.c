@@ -44,6 +44,7 @@ static void put_document(struct core *core, uint32_t at)
     uint32_t first = document->waiting.first;
     bool whole = (pending_at(&core->pending, first)->flags & PENDING_FRAGMENT) == 0;
     writer_u8(to, whole ? TAKE_WHOLE : TAKE_FRAGMENTS);
+    writer_u8(to, document->rests);
     writer_u32(to, whole ? 1 : document->in_flight);
     for (uint32_t i = 1; i <= document->in_flight; i++) {
         const struct pending_change *change = pending_at(&core->pending, first);
@@ -132,6 +133,16 @@ static void park(struct core *core, uint32_t document, struct reader *reasons)
     pending_park(&core->pending, &core->changes, &core->tickets, document, park_id);
 }
 
+/* False: it need not rest, and is still where it was. */
+static bool rest(struct core *core, uint32_t document, uint32_t rest_ms)
+{
+    if (rest_ms != 0) {
+        pending_rest(&core->pending, &core->changes, &core->tickets, document,
+                     core->time.service_ms + rest_ms);
+    }
+    return rest_ms != 0;
+}
+
 /* What waits behind accepted changes has its own time to wait for others. */
 static void settle_batch(struct core *core, const struct batch *batch,
                          const struct command_result *result, struct reply_result *reply)
@@ -139,6 +150,7 @@ static void settle_batch(struct core *core, const struct batch *batch,
     struct reader reasons = reader_of(result->reasons);
     uint32_t document = batch->first;
     uint32_t last_back = 0;
+    uint32_t back = 0;
     for (uint32_t i = 0; i < batch->documents; i++) {
         uint32_t next = list_next(&core->changes.documents, CHANGE_QUEUE, document);
         switch (index_outcome_of(result->outcomes.at[i])) {
@@ -151,13 +163,17 @@ static void settle_batch(struct core *core, const struct batch *batch,
             reply->parked++;
             break;
         case INDEX_RETRY:
-            last_back = document;
+            if (!rest(core, document,
+                      index_rest_ms(result->retry_after_ms, result->outcomes.at[i]))) {
+                last_back = document;
+                back++;
+            }
             reply->retried++;
             break;
         }
         document = next;
     }
-    put_back_all(core, last_back, reply->retried); /* by now they stand one behind the other */
+    put_back_all(core, last_back, back); /* by now they stand one behind the other */
 }
 
 void apply_result(struct core *core, const struct command *command)
@@ -190,19 +206,25 @@ void apply_result(struct core *core, const struct command *command)
 
 /* ---- A start, or an end, of the index ---- */
 
-void apply_index_start(struct core *core, const struct command *command)
+/* All that is in flight or rests waits again: those that rested in front. */
+static uint32_t put_back_everything(struct core *core)
 {
-    (void)command;
     uint32_t documents = core->pending.in_flight.count;
     put_back_all(core, core->pending.in_flight.last, documents);
     batches_clear(&core->batches);
+    return documents + pending_wake(&core->pending, &core->changes);
+}
+
+void apply_index_start(struct core *core, const struct command *command)
+{
+    (void)command;
+    uint32_t documents = put_back_everything(core);
     emit_reply(core, bytes_of(&documents, sizeof documents));
 }
 
 void index_leave(struct core *core)
 {
-    put_back_all(core, core->pending.in_flight.last, core->pending.in_flight.count);
-    batches_clear(&core->batches);
+    (void)put_back_everything(core);
     /* Nobody is left who refuses them. */
     for (uint32_t at = core->pending.parked.last; at != 0; at = core->pending.parked.last) {
         uint64_t park_id = changes_document(&core->changes, at)->park_id;

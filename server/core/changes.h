@@ -50,13 +50,21 @@ struct change_place {
     struct list_links updated; /* of all documents by last update */
 };
 
+/* Why no batch may take a document that waits. */
+enum change_aside {
+    ASIDE_NONE = 0,
+    ASIDE_PARKED = 1, /* what would be in flight was refused, and waits for an admin: parked.h */
+    ASIDE_RESTS = 2   /* it may be sent once more, but not yet: rests.h */
+};
+
 struct change_document {
     uint64_t hash;
     uint32_t tenant; /* names, held */
     uint32_t model;
     uint32_t id_first; /* block */
     uint16_t id_length;
-    uint16_t parked; /* 1: what would be in flight was refused, and waits for an admin */
+    uint8_t aside; /* enum change_aside */
+    uint8_t rests; /* so often in a row it had to rest, UINT8_MAX: or more */
     uint32_t pins;
     uint32_t in_flight; /* so many changes, from the oldest on, are on their way to the index */
     union {

@@ -25,7 +25,8 @@ enum command_kind {
     COMMAND_RECORD = 9,
     COMMAND_TAKE = 10,        /* what is due for the index goes into a batch */
     COMMAND_RESULT = 11,      /* what became of a batch */
-    COMMAND_INDEX_START = 12, /* nobody knows what became of the batches in flight: all come back */
+    COMMAND_INDEX_START = 12, /* nobody knows what became of the batches in flight: all come back,
+                                 and nothing rests any more */
     COMMAND_PARKED = 13,      /* an admin decides about a document that the index refused */
     COMMAND_KIND_END = 14
 };
@@ -162,9 +163,8 @@ struct command_result {
     uint32_t retry_after_ms; /* how long documents rest that are retried, by service time: 0 (not at
                                 all: they are due at once)..COMMAND_RETRY_AFTER_MAX_MS */
     uint32_t count;          /* of the batch's documents, 1..COMMAND_TAKE_DOCUMENTS_MAX */
-    struct bytes outcomes;   /* count bytes, in the order of the batch: enum index_outcome, of one
-                                that is retried also how often its own rest is halved
-                                (index_retry) */
+    struct bytes outcomes;   /* count bytes, in the order of the batch: enum index_outcome, and of
+                                one that is retried how often its rest is halved (index_retry) */
     struct bytes reasons;    /* for each INDEX_PARKED: text code, text message (command_reason_put);
                                 together they have to fit an entry */
 };

@@ -282,7 +282,7 @@ enum core_wait_outcome core_wait_visible(const struct core *core,
 /* ---- The index ---- */
 
 /* Service time at which a TAKE takes something: not after the present one: now. UINT64_MAX: nothing
- * waits, as many batches as can be are in flight, or there is no index. */
+ * waits or rests, as many batches as can be are in flight, or there is no index. */
 uint64_t core_batch_due(const struct core *core);
 
 struct core_index_batch {
@@ -292,7 +292,9 @@ struct core_index_batch {
     uint32_t changes;
 };
 struct core_index_status {
-    uint64_t waiting_documents; /* that could be taken */
+    uint64_t waiting_documents; /* that could be taken, when they are due */
+    uint64_t resting_documents; /* that the index did not take, and that have to wait for a while or
+                                   are due once more; they are not counted as waiting */
     uint64_t waiting_changes; /* all that are neither in flight nor parked, also behind such ones */
     uint64_t flying_documents;
     uint64_t flying_changes;
@@ -300,7 +302,8 @@ struct core_index_status {
     uint64_t parked_changes;
     uint64_t waiting_bytes; /* JSON of what can be taken, or waits behind what is in flight */
     uint64_t pending_bytes; /* blocks of JSON in use, as pending_bytes limits them */
-    uint64_t oldest_ms; /* accept time of the change that waits longest in a queue; 0: none waits */
+    uint64_t oldest_ms; /* accept time of the change that waits longest in a queue or rests; 0: none
+                           does */
     uint64_t last_batch;
     uint64_t last_version;
     uint32_t batch_count;

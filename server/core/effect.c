@@ -24,7 +24,7 @@ _Static_assert(EVENT_ENDED_BYTES_MAX + LIMIT_TITLE_LENGTH + LIMIT_ATTRIBUTES_BYT
                    EVENT_BYTES_MAX,
                "an event about a new activity fits");
 
-_Static_assert(3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_MODEL_LENGTH + LIMIT_DOCUMENT_ID_LENGTH + 5 <=
+_Static_assert(3 * 2 + LIMIT_TENANT_LENGTH + LIMIT_MODEL_LENGTH + LIMIT_DOCUMENT_ID_LENGTH + 6 <=
                    TAKE_DOCUMENT_BYTES_MAX,
                "a document that is taken fits");
 
@@ -114,6 +114,7 @@ bool take_document_next(struct reader *from, struct take_document *document)
     document->model = reader_text(from);
     document->document_id = reader_text(from);
     document->kind = (enum take_kind)reader_u8(from);
+    document->rests = reader_u8(from);
     document->change_count = reader_u32(from);
     CHECK(!from->failed);
     return true;

@@ -93,15 +93,17 @@ struct reply_record { /* {u64 ticket, u64 accept_ms} */
 };
 
 /* To TAKE: {u64 batch, u64 sent_ms, u8 cause, u32 changes, u32 document_count} and the documents.
- * Nothing due: all zeros. A document: {text tenant, text model, text document_id, u8 kind, u32
- * change_count} and its changes: {u64 version, u8 deleted, u64 accept_ms, u32 length, json}. Of
- * whole documents only the last change is carried; `changes` counts all that were taken. */
+ * Nothing due: all zeros. A document: {text tenant, text model, text document_id, u8 kind, u8
+ * rests, u32 change_count} and its changes: {u64 version, u8 deleted, u64 accept_ms, u32 length,
+ * json}. Of whole documents only the last change is carried; `changes` counts all that were taken.
+ */
 enum take_cause { /* why the batch began */
                   TAKE_NONE = 0,
                   TAKE_DELAY = 1,     /* the oldest change has waited long enough */
                   TAKE_DOCUMENTS = 2, /* so many documents wait */
                   TAKE_BYTES = 3,     /* so much JSON waits */
-                  TAKE_URGENT = 4
+                  TAKE_URGENT = 4,
+                  TAKE_RESTED = 5 /* a document has rested, and is due once more */
 };
 struct reply_take {
     uint64_t batch; /* 0: nothing was due, or too many batches are in flight */
@@ -117,6 +119,7 @@ struct take_document {
     struct bytes model;
     struct bytes document_id;
     enum take_kind kind;
+    uint8_t rests;         /* so often in a row it had to rest, UINT8_MAX: or more */
     uint32_t change_count; /* 1 of a whole document */
 };
 struct take_change {

@@ -14,6 +14,7 @@ void pending_layout(struct pending *pending, struct region *region,
     table_layout(&pending->changes, region, capacity->pending_changes_max,
                  sizeof(struct pending_change));
     pool_layout(&pending->json, region, capacity->pending_bytes, JSON_BLOCK);
+    rests_layout(&pending->resting, region, capacity);
     pending->plan = region_take(region, LIMIT_CHANGES, sizeof *pending->plan);
 }
 
@@ -51,7 +52,8 @@ void pending_add(struct pending *pending, struct changes *changes, struct names 
     bool enters = document->waiting.count == 0;
     if (enters) {
         document->since_ms = change->service_ms;
-    } else if (urgent && document->urgent == 0 && document->in_flight == 0) {
+    } else if (urgent && document->urgent == 0 && document->in_flight == 0 &&
+               document->aside == ASIDE_NONE) {
         list_remove(&pending->waiting, &changes->documents, CHANGE_QUEUE, change->document);
         enters = true;
     }
@@ -61,7 +63,7 @@ void pending_add(struct pending *pending, struct changes *changes, struct names 
                     change->document);
     }
     list_append(&document->waiting, &pending->changes, LINKS, at);
-    pending->waiting_bytes += document->parked != 0 ? 0 : json.length;
+    pending->waiting_bytes += document->aside != ASIDE_NONE ? 0 : json.length;
 }
 
 /* Why a batch begins before the oldest change has waited long enough. */
@@ -85,10 +87,13 @@ uint64_t pending_deadline(const struct pending *pending, const struct changes *c
     if (pending->urgent.count != 0) {
         return 0;
     }
+    uint64_t rested_ms = rests_due_ms(&pending->resting);
     if (pending->waiting.count == 0) {
-        return UINT64_MAX;
+        return rested_ms;
     }
-    return much_waits(pending, limits) ? 0 : head_due_ms(pending, changes, limits);
+    uint64_t due_ms =
+        much_waits(pending, limits) != TAKE_NONE ? 0 : head_due_ms(pending, changes, limits);
+    return due_ms < rested_ms ? due_ms : rested_ms;
 }
 
 enum take_cause pending_begin(const struct pending *pending, const struct changes *changes,
@@ -108,7 +113,10 @@ enum take_cause pending_begin(const struct pending *pending, const struct change
     if (pending->urgent.count != 0) {
         return TAKE_URGENT;
     }
-    return much != TAKE_NONE ? much : TAKE_DELAY;
+    if (pending->waiting.count != 0 && much != TAKE_NONE) {
+        return much;
+    }
+    return rests_due_ms(&pending->resting) <= service_ms ? TAKE_RESTED : TAKE_DELAY;
 }
 
 /* What a batch takes of one document: its oldest changes. */
@@ -167,13 +175,45 @@ static void mark_tickets(const struct pending *pending, const struct change_docu
     }
 }
 
+/* JSON of the changes from `at` on, at most `count` of them. */
+static uint64_t bytes_from(const struct pending *pending, uint32_t at, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (; at != 0 && count != 0; at = list_next(&pending->changes, LINKS, at), count--) {
+        bytes += pending_at(pending, at)->json_length;
+    }
+    return bytes;
+}
+
+/* Whose turn it is: 0, nobody is due. */
+static uint32_t next_due(const struct pending *pending, const struct changes *changes,
+                         const struct core_limits *limits, const struct pending_room *room)
+{
+    if (pending->urgent.first != 0) {
+        return pending->urgent.first;
+    }
+    bool rested = rests_due_ms(&pending->resting) <= room->service_ms;
+    bool waits = pending->waiting.first != 0 &&
+                 (room->all || head_due_ms(pending, changes, limits) <= room->service_ms);
+    if (rested && !(waits && room->rested)) {
+        return rests_first(&pending->resting);
+    }
+    return waits ? pending->waiting.first : 0;
+}
+
+/* Takes the document that rests first out of its rest; it is in no list then. */
+static void end_rest(struct pending *pending, struct change_document *document)
+{
+    rests_remove_first(&pending->resting);
+    document->aside = ASIDE_NONE;
+    pending->waiting_bytes += bytes_from(pending, document->waiting.first, UINT32_MAX);
+}
+
 uint32_t pending_take(struct pending *pending, struct changes *changes, struct tickets *tickets,
                       const struct core_limits *limits, struct pending_room *room)
 {
-    bool urgent = pending->urgent.first != 0;
-    uint32_t at = urgent ? pending->urgent.first : pending->waiting.first;
-    if (at == 0 || room->documents == 0 ||
-        (!urgent && !room->all && head_due_ms(pending, changes, limits) > room->service_ms)) {
+    uint32_t at = room->documents == 0 ? 0 : next_due(pending, changes, limits, room);
+    if (at == 0) {
         return 0;
     }
     struct change_document *document = changes_document(changes, at);
@@ -186,31 +226,27 @@ uint32_t pending_take(struct pending *pending, struct changes *changes, struct t
     room->changes -= prefix.count;
     room->bytes -= prefix.carried < room->bytes ? prefix.carried : room->bytes;
     room->first = false;
+    room->rested = document->aside == ASIDE_RESTS;
+    if (room->rested) {
+        end_rest(pending, document);
+    } else {
+        list_remove(queue_of(pending, document), &changes->documents, CHANGE_QUEUE, at);
+    }
     document->in_flight = prefix.count;
     pending->waiting_bytes -= prefix.bytes;
     mark_tickets(pending, document, tickets, 1, 0);
-    list_remove(queue_of(pending, document), &changes->documents, CHANGE_QUEUE, at);
     list_append(&pending->in_flight, &changes->documents, CHANGE_QUEUE, at);
     return at;
-}
-
-/* JSON of the changes from `at` on, at most `count` of them. */
-static uint64_t bytes_from(const struct pending *pending, uint32_t at, uint32_t count)
-{
-    uint64_t bytes = 0;
-    for (; at != 0 && count != 0; at = list_next(&pending->changes, LINKS, at), count--) {
-        bytes += pending_at(pending, at)->json_length;
-    }
-    return bytes;
 }
 
 void pending_park(struct pending *pending, struct changes *changes, struct tickets *tickets,
                   uint32_t at, uint64_t park_id)
 {
     struct change_document *document = changes_document(changes, at);
-    CHECK(document->in_flight != 0 && document->parked == 0);
+    CHECK(document->in_flight != 0 && document->aside == ASIDE_NONE);
     mark_tickets(pending, document, tickets, -1, 1);
-    document->parked = 1;
+    document->aside = ASIDE_PARKED;
+    document->rests = 0;
     document->park_id = park_id;
     pending->parked_changes += document->in_flight;
     pending->waiting_bytes -= bytes_from(pending, document->waiting.first, UINT32_MAX) -
@@ -224,7 +260,7 @@ static void come_back(struct pending *pending, struct changes *changes, struct t
                       uint32_t at)
 {
     struct change_document *document = changes_document(changes, at);
-    bool parked = document->parked != 0;
+    bool parked = document->aside == ASIDE_PARKED;
     mark_tickets(pending, document, tickets, parked ? 0 : -1, parked ? -1 : 0);
     list_remove(parked ? &pending->parked : &pending->in_flight, &changes->documents, CHANGE_QUEUE,
                 at);
@@ -232,7 +268,7 @@ static void come_back(struct pending *pending, struct changes *changes, struct t
     pending->waiting_bytes +=
         bytes_from(pending, document->waiting.first, parked ? UINT32_MAX : document->in_flight);
     document->in_flight = 0;
-    document->parked = 0;
+    document->aside = ASIDE_NONE;
     document->since_ms = 0;
 }
 
@@ -286,6 +322,9 @@ void pending_settle(struct pending *pending, struct changes *changes, struct nam
     struct change_document *document = changes_document(changes, settlement->document);
     CHECK(document->in_flight != 0 && settlement->accepted <= document->in_flight);
     come_back(pending, changes, tickets, settlement->document);
+    if (settlement->accepted != 0) {
+        document->rests = 0;
+    }
     for (uint32_t i = 0; i < settlement->accepted; i++) {
         oldest_leaves(pending, changes, names, tickets, settlement);
     }
@@ -295,6 +334,38 @@ void pending_settle(struct pending *pending, struct changes *changes, struct nam
     for (uint32_t i = 0; i < settlement->accepted; i++) {
         changes_unpin(changes, names, settlement->document);
     }
+}
+
+void pending_rest(struct pending *pending, struct changes *changes, struct tickets *tickets,
+                  uint32_t at, uint64_t due_ms)
+{
+    struct change_document *document = changes_document(changes, at);
+    CHECK(document->in_flight != 0 && document->aside == ASIDE_NONE);
+    come_back(pending, changes, tickets, at);
+    pending->waiting_bytes -= bytes_from(pending, document->waiting.first, UINT32_MAX);
+    document->aside = ASIDE_RESTS;
+    document->rests = document->rests < UINT8_MAX ? (uint8_t)(document->rests + 1) : UINT8_MAX;
+    const struct rest rest = {.due_ms = due_ms,
+                              .oldest_ms = pending_at(pending, document->waiting.first)->accept_ms,
+                              .document = at};
+    rests_put(&pending->resting, &rest);
+}
+
+uint32_t pending_wake(struct pending *pending, struct changes *changes)
+{
+    struct list woken = {.count = 0};
+    while (pending->resting.count != 0) {
+        uint32_t at = rests_first(&pending->resting);
+        end_rest(pending, changes_document(changes, at));
+        list_append(&woken, &changes->documents, CHANGE_QUEUE, at);
+    }
+    uint32_t count = woken.count;
+    while (woken.count != 0) {
+        uint32_t at = woken.last;
+        list_remove(&woken, &changes->documents, CHANGE_QUEUE, at);
+        queue_up(pending, changes, at, false);
+    }
+    return count;
 }
 
 void pending_save(const struct pending *pending, struct stream_out *out)
@@ -320,6 +391,7 @@ void pending_save_more(const struct pending *pending, struct stream_out *out)
     stream_put(out, &pending->urgent, sizeof pending->urgent);
     stream_put(out, &pending->parked, sizeof pending->parked);
     stream_put_u64(out, pending->parked_changes);
+    rests_save(&pending->resting, out);
 }
 
 void pending_load_more(struct pending *pending, struct stream_in *in)
@@ -327,6 +399,7 @@ void pending_load_more(struct pending *pending, struct stream_in *in)
     (void)stream_get(in, &pending->urgent, sizeof pending->urgent);
     (void)stream_get(in, &pending->parked, sizeof pending->parked);
     pending->parked_changes = stream_get_u64(in);
+    rests_load(&pending->resting, in);
 }
 
 /* What is counted of all documents. */
@@ -335,6 +408,7 @@ struct counts {
     uint64_t bytes; /* as waiting_bytes */
     uint64_t parked;
     uint64_t parked_changes;
+    uint64_t resting;
 };
 
 static bool change_sound(struct pending *pending, const struct change_document *document,
@@ -350,6 +424,20 @@ static bool change_sound(struct pending *pending, const struct change_document *
            pool_claim(&pending->json, change->json_first, change->json_length);
 }
 
+static bool aside_sound(const struct change_document *document)
+{
+    switch (document->aside) {
+    case ASIDE_NONE:
+        return document->rests == 0 || document->waiting.count != 0;
+    case ASIDE_PARKED:
+        return document->rests == 0 && document->in_flight != 0;
+    case ASIDE_RESTS:
+        return document->rests != 0 && document->in_flight == 0 && document->waiting.count != 0;
+    default:
+        return false;
+    }
+}
+
 /* One document's changes: its own, of a ticket, with their JSON, in order of time. */
 static bool changes_sound(struct pending *pending, const struct changes *changes,
                           const struct names *names, const struct tickets *tickets, uint32_t at,
@@ -358,8 +446,7 @@ static bool changes_sound(struct pending *pending, const struct changes *changes
     const struct change_document *document = changes_document(changes, at);
     if (!list_sound(&document->waiting, &pending->changes, LINKS) ||
         document->pins != document->waiting.count ||
-        document->in_flight > document->waiting.count || document->parked > 1 ||
-        (document->parked != 0 && document->in_flight == 0)) {
+        document->in_flight > document->waiting.count || !aside_sound(document)) {
         return false;
     }
     uint64_t before_ms = 0;
@@ -379,9 +466,10 @@ static bool changes_sound(struct pending *pending, const struct changes *changes
     uint64_t all = bytes_from(pending, document->waiting.first, UINT32_MAX);
     uint64_t taken = bytes_from(pending, document->waiting.first, document->in_flight);
     counts->documents += document->waiting.count != 0;
-    counts->bytes += document->parked != 0 ? 0 : all - taken;
-    counts->parked += document->parked;
-    counts->parked_changes += document->parked != 0 ? document->in_flight : 0;
+    counts->bytes += document->aside != ASIDE_NONE ? 0 : all - taken;
+    counts->parked += document->aside == ASIDE_PARKED;
+    counts->parked_changes += document->aside == ASIDE_PARKED ? document->in_flight : 0;
+    counts->resting += document->aside == ASIDE_RESTS;
     return urgent == document->urgent;
 }
 
@@ -403,7 +491,7 @@ static bool queues_sound(const struct pending *pending, const struct changes *ch
             bool waits = i < 2;
             if (document->waiting.count == 0 || waits != (document->in_flight == 0) ||
                 (waits && (document->urgent != 0) != (i == 1)) ||
-                (document->parked != 0) != (i == 3) ||
+                document->aside != (i == 3 ? ASIDE_PARKED : ASIDE_NONE) ||
                 (i == 3 ? document->park_id <= before_ms : document->since_ms > service_ms) ||
                 (i == 0 && document->since_ms < before_ms)) {
                 return false;
@@ -412,6 +500,24 @@ static bool queues_sound(const struct pending *pending, const struct changes *ch
         }
     }
     return true;
+}
+
+/* Each document that rests does so once. */
+static bool resting_sound(const struct pending *pending, struct changes *changes,
+                          uint64_t service_ms)
+{
+    const struct rests *resting = &pending->resting;
+    table_claim_begin(&changes->documents);
+    for (uint32_t i = 0; i < resting->count; i++) {
+        uint32_t at = resting->at[i].document;
+        if (!table_claim(&changes->documents, at) ||
+            changes_document(changes, at)->aside != ASIDE_RESTS ||
+            pending_at(pending, changes_document(changes, at)->waiting.first)->accept_ms !=
+                resting->at[i].oldest_ms) {
+            return false;
+        }
+    }
+    return rests_sound(resting, service_ms);
 }
 
 /* Whether each ticket has as many changes of a kind as it says. */
@@ -424,7 +530,8 @@ static bool tickets_sound(const struct pending *pending, const struct changes *c
     for (uint32_t at = table_next(&changes->documents, 0); at != 0;
          at = table_next(&changes->documents, at)) {
         const struct change_document *document = changes_document(changes, at);
-        bool counts = which == COUNT_OPEN || (which == COUNT_PARKED) == (document->parked != 0);
+        bool counts =
+            which == COUNT_OPEN || (which == COUNT_PARKED) == (document->aside == ASIDE_PARKED);
         uint32_t count = !counts               ? 0
                          : which == COUNT_OPEN ? document->waiting.count
                                                : document->in_flight;
@@ -446,7 +553,7 @@ static bool tickets_sound(const struct pending *pending, const struct changes *c
     return true;
 }
 
-const char *pending_verify(struct pending *pending, const struct changes *changes,
+const char *pending_verify(struct pending *pending, struct changes *changes,
                            const struct names *names, const struct tickets *tickets,
                            uint64_t service_ms)
 {
@@ -463,10 +570,12 @@ const char *pending_verify(struct pending *pending, const struct changes *change
         return "pending: memory that belongs to no document";
     }
     if (!queues_sound(pending, changes, service_ms) || counts.bytes != pending->waiting_bytes ||
+        !resting_sound(pending, changes, service_ms) || counts.resting != pending->resting.count ||
         counts.parked != pending->parked.count ||
         counts.parked_changes != pending->parked_changes ||
         counts.documents != (uint64_t)pending->waiting.count + pending->urgent.count +
-                                pending->in_flight.count + pending->parked.count) {
+                                pending->in_flight.count + pending->parked.count +
+                                pending->resting.count) {
         return "pending: the queues are not sound";
     }
     return tickets_sound(pending, changes, tickets, COUNT_OPEN) &&

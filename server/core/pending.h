@@ -10,12 +10,18 @@
  * are accepted, put back or parked, and until then the document takes no part in another batch.
  * While they are parked it takes part in none: what comes later waits behind them.
  *
+ * What was put back may have to rest before: until then the document takes part in no batch, and
+ * then it is due at once, whatever the flush policy says, and before all that waits but urgent
+ * ones. When there are many of them they take turns with what waits, so that an index that refuses
+ * many documents holds up no others.
+ *
  * Each change holds a pin of its document, a count of its ticket, its names, and its JSON. */
 #ifndef ACTIVITYD_SERVER_CORE_PENDING_H
 #define ACTIVITYD_SERVER_CORE_PENDING_H
 
 #include "server/core/changes.h"
 #include "server/core/effect.h"
+#include "server/core/rests.h"
 #include "server/core/tickets.h"
 
 struct pending_change {
@@ -48,9 +54,10 @@ struct pending {
     struct list urgent;      /* documents with an urgent change, in the order of becoming so */
     struct list in_flight;   /* documents, in the order taken */
     struct list parked;      /* documents, longest parked first */
+    struct rests resting;    /* documents that are in none of the lists */
     uint64_t parked_changes; /* without what waits behind them */
     uint64_t
-        waiting_bytes; /* JSON of all documents that are not parked, without what is in flight */
+        waiting_bytes; /* JSON of all documents that are not aside, without what is in flight */
     struct pending_plan *plan; /* LIMIT_CHANGES; no state */
 };
 
@@ -78,7 +85,7 @@ uint32_t pending_blocks(const struct pending *pending, uint64_t json_length);
 void pending_add(struct pending *pending, struct changes *changes, struct names *names,
                  const struct pending_change *change, struct bytes json);
 
-/* When the next batch begins, in service time; 0: at once; UINT64_MAX: nothing waits. */
+/* When the next batch begins, in service time; 0: at once; UINT64_MAX: nothing waits or rests. */
 uint64_t pending_deadline(const struct pending *pending, const struct changes *changes,
                           const struct core_limits *limits);
 
@@ -91,6 +98,7 @@ struct pending_room {
     bool for_index; /* only the last of whole documents counts, and kinds are not mixed */
     bool all;       /* the batch began because much waits: it need not have waited long */
     bool first;
+    bool rested; /* the document taken last had rested */
 };
 /* Begins a batch: how much may go in at the most, `all` and `first` set. Not TAKE_NONE: one is
  * due. */
@@ -98,7 +106,7 @@ enum take_cause pending_begin(const struct pending *pending, const struct change
                               const struct core_limits *limits, uint64_t service_ms,
                               struct pending_room *room);
 
-/* Moves the document that waits longest into the batch, and takes from `room`. 0: none is due, or
+/* Moves the document whose turn it is into the batch, and takes from `room`. 0: none is due, or
  * there is no room for it. */
 uint32_t pending_take(struct pending *pending, struct changes *changes, struct tickets *tickets,
                       const struct core_limits *limits, struct pending_room *room);
@@ -106,6 +114,13 @@ uint32_t pending_take(struct pending *pending, struct changes *changes, struct t
 /* A document comes back from its batch, and what was taken of it is set aside under this number. */
 void pending_park(struct pending *pending, struct changes *changes, struct tickets *tickets,
                   uint32_t document, uint64_t park_id);
+
+/* A document comes back from its batch, and all its changes wait, but not before this time. */
+void pending_rest(struct pending *pending, struct changes *changes, struct tickets *tickets,
+                  uint32_t document, uint64_t due_ms);
+/* All that rest come to the front of their queues, those due first before the others. Returns how
+ * many. */
+uint32_t pending_wake(struct pending *pending, struct changes *changes);
 
 /* A document comes back from its batch, or from being parked. Its oldest `accepted` changes are
  * done with: they leave, with their pins, and their tickets are told. What is left goes to the
@@ -127,7 +142,7 @@ void pending_load(struct pending *pending, struct stream_in *in);
 /* The part that is empty while there was never an index. */
 void pending_save_more(const struct pending *pending, struct stream_out *out);
 void pending_load_more(struct pending *pending, struct stream_in *in);
-const char *pending_verify(struct pending *pending, const struct changes *changes,
+const char *pending_verify(struct pending *pending, struct changes *changes,
                            const struct names *names, const struct tickets *tickets,
                            uint64_t service_ms);
 

@@ -27,6 +27,7 @@ void core_index_status(const struct core *core, struct core_index_status *status
     *status = (struct core_index_status){
         .waiting_documents = (uint64_t)pending->waiting.count + pending->urgent.count,
         .flying_documents = pending->in_flight.count,
+        .resting_documents = pending->resting.count,
         .parked_documents = pending->parked.count,
         .parked_changes = pending->parked_changes,
         .waiting_bytes = pending->waiting_bytes,
@@ -36,6 +37,10 @@ void core_index_status(const struct core *core, struct core_index_status *status
         .last_version = core->batches.last_version,
         .batch_count = (uint32_t)core->batches.count,
     };
+    uint64_t rests_ms = rests_oldest_ms(&pending->resting);
+    if (status->oldest_ms == 0 ? rests_ms != UINT64_MAX : rests_ms < status->oldest_ms) {
+        status->oldest_ms = rests_ms;
+    }
     for (uint32_t i = 0; i < core->batches.count; i++) {
         const struct batch *batch = &core->batches.at[i];
         status->batches[i] = (struct core_index_batch){batch->number, batch->sent_ms,

@@ -43,7 +43,8 @@ void index_batch_put_document(struct index_batch *batch, const struct index_docu
     CHECK(batch->left.documents > 0);
     batch->left.documents--;
     struct index_document *document = &batch->documents[batch->document_count++];
-    *document = (struct index_document){.kind = from->kind, .first_change = batch->change_count};
+    *document = (struct index_document){
+        .kind = from->kind, .rests = from->rests, .first_change = batch->change_count};
     document->tenant = copy(batch, from->tenant);
     document->model = copy(batch, from->model);
     document->id = copy(batch, from->id);
@@ -80,7 +81,8 @@ struct index_batch *index_batch_from_take(const struct reply_take *take)
         struct index_document to = {.tenant = document.tenant,
                                     .model = document.model,
                                     .id = document.document_id,
-                                    .kind = document.kind};
+                                    .kind = document.kind,
+                                    .rests = document.rests};
         index_batch_put_document(batch, &to);
         struct take_change change;
         while (take_change_next(&from, &document, &change)) {

@@ -21,6 +21,7 @@ struct index_document {
     struct bytes model;
     struct bytes id;
     enum take_kind kind;
+    uint8_t rests;         /* so often in a row it was not taken and had to rest */
     uint32_t first_change; /* in the batch's changes */
     uint32_t change_count; /* at least 1 */
 };

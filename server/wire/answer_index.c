@@ -33,6 +33,7 @@ enum {
     STATUS_RETRIED_DOCUMENTS = 20,
     STATUS_REFRESHES = 21,
     STATUS_PARKED_SINCE_START = 22,
+    STATUS_RESTING_DOCUMENTS = 23,
     STATUS_TIME_MS = 24,
 };
 enum { REASON_CODE = 1, REASON_MESSAGE = 2 };
@@ -158,6 +159,7 @@ static uint8_t *put_queue(const struct core *core, uint8_t *to)
     bool waits = status.oldest_ms != 0 && status.oldest_ms < info.wall_ms;
     to = encode_number(to, STATUS_WAITING_DOCUMENTS, status.waiting_documents);
     to = encode_number(to, STATUS_WAITING_CHANGES, status.waiting_changes);
+    to = encode_number(to, STATUS_RESTING_DOCUMENTS, status.resting_documents);
     to = encode_number(to, STATUS_IN_FLIGHT_DOCUMENTS, status.flying_documents);
     to = encode_number(to, STATUS_IN_FLIGHT_CHANGES, status.flying_changes);
     to = encode_number(to, STATUS_PARKED_DOCUMENTS, status.parked_documents);

@@ -18,6 +18,12 @@ const char *const index_meetings[INDEX_MET_COUNT] = {"changes recorded",
                                                      "other kind left",
                                                      "documents acknowledged",
                                                      "documents retried",
+                                                     "documents put to rest",
+                                                     "urgent ones put to rest",
+                                                     "recorded behind resting",
+                                                     "taken after a rest",
+                                                     "turns of those that wait",
+                                                     "woken",
                                                      "documents parked",
                                                      "recorded behind parked",
                                                      "stale results",
@@ -145,8 +151,8 @@ static uint64_t waiting_bytes(const struct index_model *model)
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < INDEX_DOCUMENTS; i++) {
         const struct index_document *document = &model->documents[i];
-        for (uint32_t k = document->taken; document->state != INDEX_SIDED && k < document->count;
-             k++) {
+        bool aside = document->state == INDEX_SIDED || document->state == INDEX_RESTS;
+        for (uint32_t k = document->taken; !aside && k < document->count; k++) {
             bytes += document->changes[k].length;
         }
     }
@@ -159,17 +165,61 @@ static bool much_waits(const struct index_model *model)
            waiting_bytes(model) >= model->limits.flush_bytes;
 }
 
+/* The document that rests and is due first; INDEX_DOCUMENTS: none rests. */
+static uint32_t first_resting(const struct index_model *model)
+{
+    uint32_t first = INDEX_DOCUMENTS;
+    for (uint32_t i = 0; i < INDEX_DOCUMENTS; i++) {
+        const struct index_document *document = &model->documents[i], *best = NULL;
+        if (document->state != INDEX_RESTS) {
+            continue;
+        }
+        best = first == INDEX_DOCUMENTS ? NULL : &model->documents[first];
+        if (best == NULL || document->rest_until < best->rest_until ||
+            (document->rest_until == best->rest_until &&
+             document->rest_number < best->rest_number)) {
+            first = i;
+        }
+    }
+    return first;
+}
+
+static uint64_t rested_at(const struct index_model *model)
+{
+    uint32_t first = first_resting(model);
+    return first == INDEX_DOCUMENTS ? UINT64_MAX : model->documents[first].rest_until;
+}
+
+static bool waits_long(const struct index_model *model)
+{
+    return model->waiting.count != 0 &&
+           model->documents[model->waiting.at[0]].since + model->limits.flush_delay_ms <=
+               model->service;
+}
+
 static uint64_t due_at(const struct index_model *model)
 {
+    uint64_t rested = rested_at(model), waiting = UINT64_MAX;
     if (model->urgent.count != 0) {
         return 0;
     }
-    if (model->waiting.count == 0) {
-        return UINT64_MAX;
+    if (model->waiting.count != 0) {
+        waiting = much_waits(model)
+                      ? 0
+                      : model->documents[model->waiting.at[0]].since + model->limits.flush_delay_ms;
     }
-    return much_waits(model)
-               ? 0
-               : model->documents[model->waiting.at[0]].since + model->limits.flush_delay_ms;
+    return rested < waiting ? rested : waiting;
+}
+
+static enum take_cause cause_of(const struct index_model *model)
+{
+    if (model->urgent.count != 0) {
+        return TAKE_URGENT;
+    }
+    if (model->waiting.count != 0 && much_waits(model)) {
+        return model->waiting.count >= model->limits.flush_documents ? TAKE_DOCUMENTS : TAKE_BYTES;
+    }
+    return rested_at(model) <= model->service ? TAKE_RESTED : TAKE_DELAY;
 }
 
 /* ---- Record ---- */
@@ -189,6 +239,7 @@ static void add(struct index_model *model, uint32_t at, const struct index_chang
     }
     model->met[INDEX_MET_RECORDED]++;
     model->met[INDEX_MET_BEHIND_PARKED] += document->state == INDEX_SIDED;
+    model->met[INDEX_MET_BEHIND_RESTING] += document->state == INDEX_RESTS;
 }
 
 bool index_record(struct index_model *model, const struct index_recorded *changes, uint32_t count,
@@ -276,7 +327,8 @@ static bool document_is(struct index_model *model, struct reader *from, uint32_t
     uint32_t is = document_of(carried.tenant, carried.model, carried.document_id);
     bool fragments = document->changes[0].fragment;
     if (is != at || carried.kind != (fragments ? TAKE_FRAGMENTS : TAKE_WHOLE) ||
-        carried.change_count != (fragments ? document->taken : 1)) {
+        carried.change_count != (fragments ? document->taken : 1) ||
+        carried.rests != document->rests) {
         return wrong(model, "document %u with %u changes is carried instead of %u with %u of %u",
                      is, carried.change_count, at, document->taken, document->count);
     }
@@ -301,15 +353,18 @@ static void fill(struct index_model *model, const struct command_take *take,
     uint64_t documents = model->limits.flush_documents, bytes = model->limits.flush_bytes;
     documents = documents < take->documents_max ? documents : take->documents_max;
     bytes = bytes < take->bytes_max ? bytes : take->bytes_max;
-    bool much = much_waits(model);
-    while (batch->count < documents && model->urgent.count + model->waiting.count != 0) {
+    bool much = much_waits(model), after_rested = false;
+    while (batch->count < documents) {
         struct index_queue *queue = model->urgent.count != 0 ? &model->urgent : &model->waiting;
-        uint32_t at = queue->at[0];
-        struct index_document *document = &model->documents[at];
-        if (queue == &model->waiting && !much &&
-            document->since + model->limits.flush_delay_ms > model->service) {
+        bool waits =
+            model->urgent.count != 0 || waits_long(model) || (much && model->waiting.count != 0);
+        bool rested = model->urgent.count == 0 && rested_at(model) <= model->service &&
+                      !(after_rested && waits);
+        if (!rested && !waits) {
             return;
         }
+        uint32_t at = rested ? first_resting(model) : queue->at[0];
+        struct index_document *document = &model->documents[at];
         uint64_t carried;
         bool all;
         uint32_t count = prefix(model, at, bytes, batch->count == 0, &carried, &all);
@@ -317,6 +372,10 @@ static void fill(struct index_model *model, const struct command_take *take,
             return;
         }
         bytes -= carried < bytes ? carried : bytes;
+        model->met[INDEX_MET_RESTED] += rested;
+        model->met[INDEX_MET_TURNS] +=
+            after_rested && !rested && rested_at(model) <= model->service;
+        after_rested = rested;
         queue_remove(queue, at);
         document->state = INDEX_FLIES;
         document->taken = count;
@@ -329,7 +388,8 @@ bool index_take(struct index_model *model, const struct command_take *take,
 {
     struct reply_take answer;
     reply_take_read(reply->body, &answer);
-    bool full = model->batch_count == BATCHES_MAX, urgent = model->urgent.count != 0;
+    bool full = model->batch_count == BATCHES_MAX;
+    enum take_cause cause = cause_of(model);
     if (full || model->limits.index_mode == 0 || due_at(model) > model->service) {
         model->met[full ? INDEX_MET_TOO_MANY_BATCHES : INDEX_MET_NOTHING_DUE]++;
         return (answer.batch == 0 && answer.document_count == 0 && answer.sent_ms == 0 &&
@@ -340,10 +400,10 @@ bool index_take(struct index_model *model, const struct command_take *take,
     *batch = (struct index_batch){.number = answer.batch, .sent_ms = model->wall};
     fill(model, take, batch);
     if (answer.batch != model->last_batch + 1 || answer.sent_ms != model->wall ||
-        answer.document_count != batch->count || (answer.cause == TAKE_URGENT) != urgent ||
-        answer.cause == TAKE_NONE) {
-        return wrong(model, "batch %" PRIu64 " with %u documents, expected one with %u",
-                     answer.batch, answer.document_count, batch->count);
+        answer.document_count != batch->count || answer.cause != cause) {
+        return wrong(model, "batch %" PRIu64 " with %u documents (%d), expected one with %u (%d)",
+                     answer.batch, answer.document_count, (int)answer.cause, batch->count,
+                     (int)cause);
     }
     model->last_batch = answer.batch;
     struct reader from = reader_of(answer.documents);
@@ -355,7 +415,7 @@ bool index_take(struct index_model *model, const struct command_take *take,
         }
     }
     model->met[INDEX_MET_BATCH]++;
-    model->met[INDEX_MET_URGENT] += urgent;
+    model->met[INDEX_MET_URGENT] += cause == TAKE_URGENT;
     return (from.at == from.end && changes == answer.changes) ||
            wrong(model, "%u changes are said to be taken, not %u", answer.changes, changes);
 }
@@ -381,7 +441,7 @@ static void finish(struct index_model *model, uint32_t at, bool discarded, bool 
     document->count -= document->taken;
     memmove(document->changes, document->changes + document->taken,
             document->count * sizeof document->changes[0]);
-    document->taken = 0;
+    document->taken = document->rests = 0;
     document->state = INDEX_IDLE;
     if (document->count != 0) {
         enter(model, at, front);
@@ -458,9 +518,31 @@ static void side(struct index_model *model, uint32_t at, struct reader *reasons)
         document->code[code.length] = document->message[message.length] = 0;
     }
     document->state = INDEX_SIDED;
+    document->rests = 0;
     document->park_id = ++model->last_park;
     document->parked_ms = model->wall;
     model->met[INDEX_MET_PARKED]++;
+}
+
+static uint32_t rest_of(const struct command_result *result, uint32_t nth)
+{
+    uint32_t rest_ms = result->retry_after_ms;
+    for (uint32_t i = result->outcomes.at[nth] / 4; i > 0; i--) {
+        rest_ms /= 2;
+    }
+    return rest_ms;
+}
+
+static void put_to_rest(struct index_model *model, uint32_t at, uint32_t rest_ms)
+{
+    struct index_document *document = &model->documents[at];
+    document->state = INDEX_RESTS;
+    document->taken = 0;
+    document->rests += document->rests < UINT8_MAX;
+    document->rest_until = model->service + rest_ms;
+    document->rest_number = ++model->last_rest;
+    model->met[INDEX_MET_RESTS]++;
+    model->met[INDEX_MET_URGENT_RESTS] += any_urgent(document);
 }
 
 static bool settle(struct index_model *model, const struct index_batch *batch,
@@ -479,10 +561,12 @@ static bool settle(struct index_model *model, const struct index_batch *batch,
             model->met[INDEX_MET_ACKED]++;
         } else if (result->outcomes.at[i] == INDEX_PARKED) {
             side(model, at, &reasons);
+        } else if (rest_of(result, i) != 0) {
+            put_to_rest(model, at, rest_of(result, i));
         }
     }
     for (uint32_t i = batch->count; i-- > 0;) {
-        if (result->outcomes.at[i] == INDEX_RETRY) {
+        if (result->outcomes.at[i] % 4 == INDEX_RETRY && rest_of(result, i) == 0) {
             enter(model, batch->documents[i], true);
             model->met[INDEX_MET_RETRIED]++;
         }
@@ -528,6 +612,15 @@ bool index_start(struct index_model *model, const struct effect *reply)
         for (uint32_t i = batch->count; i-- > 0; documents++) {
             enter(model, batch->documents[i], true);
         }
+    }
+    uint32_t woken[INDEX_DOCUMENTS], woken_count = 0;
+    for (uint32_t at; (at = first_resting(model)) != INDEX_DOCUMENTS; documents++) {
+        woken[woken_count++] = at;
+        model->documents[at].state = INDEX_IDLE;
+    }
+    while (woken_count != 0) {
+        enter(model, woken[--woken_count], true);
+        model->met[INDEX_MET_WOKEN]++;
     }
     model->met[INDEX_MET_START] += documents != 0;
     return answer.documents == documents ||
@@ -609,13 +702,14 @@ static bool ask_status(struct index_model *model, const struct core *core)
 {
     struct core_index_status status;
     core_index_status(core, &status);
-    uint64_t flying = 0, sided = 0, sided_documents = 0, flying_documents = 0;
+    uint64_t flying = 0, sided = 0, sided_documents = 0, flying_documents = 0, resting = 0;
     for (uint32_t i = 0; i < INDEX_DOCUMENTS; i++) {
         const struct index_document *document = &model->documents[i];
         flying += document->state == INDEX_FLIES ? document->taken : 0;
         flying_documents += document->state == INDEX_FLIES;
         sided += document->state == INDEX_SIDED ? document->taken : 0;
         sided_documents += document->state == INDEX_SIDED;
+        resting += document->state == INDEX_RESTS;
     }
     uint64_t oldest = 0;
     const struct index_queue *queues[] = {&model->urgent, &model->waiting};
@@ -624,7 +718,13 @@ static bool ask_status(struct index_model *model, const struct core *core)
             queues[i]->count == 0 ? 0 : model->documents[queues[i]->at[0]].changes[0].accept_ms;
         oldest = ms != 0 && (oldest == 0 || ms < oldest) ? ms : oldest;
     }
+    for (uint32_t i = 0; i < INDEX_DOCUMENTS; i++) {
+        const struct index_document *document = &model->documents[i];
+        uint64_t ms = document->changes[0].accept_ms;
+        oldest = document->state == INDEX_RESTS && (oldest == 0 || ms < oldest) ? ms : oldest;
+    }
     bool same = status.waiting_documents == model->waiting.count + model->urgent.count &&
+                status.resting_documents == resting &&
                 status.waiting_changes == index_pending(model) - flying - sided &&
                 status.flying_documents == flying_documents && status.flying_changes == flying &&
                 status.parked_documents == sided_documents && status.parked_changes == sided &&

@@ -25,13 +25,15 @@ struct index_change {
     uint8_t fill;
 };
 
-enum index_state { INDEX_IDLE, INDEX_WAITS, INDEX_FLIES, INDEX_SIDED };
+enum index_state { INDEX_IDLE, INDEX_WAITS, INDEX_FLIES, INDEX_SIDED, INDEX_RESTS };
 
 struct index_document {
     enum index_state state;
     uint32_t count, taken; /* changes; of them in flight or parked */
     struct index_change changes[INDEX_PENDING];
     uint64_t since; /* service time */
+    uint64_t rest_until, rest_number;
+    uint32_t rests; /* in a row */
     uint64_t park_id, parked_ms;
     char code[COMMAND_REASON_CODE_LENGTH + 1];
     char message[COMMAND_REASON_MESSAGE_LENGTH + 1];
@@ -70,6 +72,12 @@ enum index_meeting {
     INDEX_MET_OTHER_KIND, /* left behind */
     INDEX_MET_ACKED,
     INDEX_MET_RETRIED,
+    INDEX_MET_RESTS,
+    INDEX_MET_URGENT_RESTS,
+    INDEX_MET_BEHIND_RESTING,
+    INDEX_MET_RESTED, /* taken after it */
+    INDEX_MET_TURNS,  /* a document that waited between two that rested */
+    INDEX_MET_WOKEN,
     INDEX_MET_PARKED,
     INDEX_MET_BEHIND_PARKED,
     INDEX_MET_STALE,
@@ -94,7 +102,7 @@ struct index_model {
     struct index_queue urgent, waiting;
     uint32_t batch_count;
     struct index_batch batches[BATCHES_MAX];
-    uint64_t last_batch, last_version, last_park;
+    uint64_t last_batch, last_version, last_park, last_rest;
     uint32_t ticket_count;
     struct index_ticket tickets[INDEX_TICKETS];
 };

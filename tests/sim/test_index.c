@@ -176,8 +176,9 @@ static void make_result(struct run *run, uint64_t number, uint32_t count)
     struct writer to = writer_of(run->bytes, sizeof run->bytes);
     unsigned trouble = chance(run, 400) ? 0 : 500;
     for (uint32_t i = 0; i < count; i++) {
+        uint32_t halvings = (uint32_t)below(run, chance(run, 950) ? 3 : COMMAND_HALVINGS_MAX + 1);
         outcomes[i] = !chance(run, trouble) ? INDEX_ACKED
-                      : chance(run, 700)    ? INDEX_RETRY
+                      : chance(run, 700)    ? index_retry(halvings)
                                             : INDEX_PARKED;
         if (outcomes[i] == INDEX_PARKED) {
             uint8_t message[COMMAND_REASON_MESSAGE_LENGTH];
@@ -190,9 +191,11 @@ static void make_result(struct run *run, uint64_t number, uint32_t count)
     uint64_t seen = chance(run, 950)   ? 0
                     : chance(run, 900) ? run->model->last_version + below(run, 1 << 30)
                                        : random_next(&run->random);
+    uint32_t rest_ms = chance(run, 400) ? 0 : (uint32_t)below(run, chance(run, 900) ? 600 : 5000);
     run->command = (struct command){.kind = COMMAND_RESULT,
                                     .result = {.batch = number,
                                                .version_seen = seen,
+                                               .retry_after_ms = rest_ms,
                                                .count = count,
                                                .outcomes = bytes_of(outcomes, count),
                                                .reasons = bytes_of(run->bytes, to.wanted)}};

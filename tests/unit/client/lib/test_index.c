@@ -310,7 +310,8 @@ static void names(void **state)
     assert_string_equal(activity_flush_cause_name(ACTIVITY_FLUSH_BYTES), "BYTES");
     assert_string_equal(activity_flush_cause_name(ACTIVITY_FLUSH_URGENT), "URGENT");
     assert_string_equal(activity_flush_cause_name(0), "UNKNOWN_VALUE");
-    assert_string_equal(activity_flush_cause_name(5), "UNKNOWN_VALUE");
+    assert_string_equal(activity_flush_cause_name(ACTIVITY_FLUSH_RESTED), "RESTED");
+    assert_string_equal(activity_flush_cause_name(6), "UNKNOWN_VALUE");
 }
 
 /* --- Calls --- */

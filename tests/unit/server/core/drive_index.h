@@ -105,9 +105,11 @@ static inline struct take_change index_only(const struct reply_take *taken)
     return change;
 }
 
-/* RESULT of one letter a document: A, R or P (with this reason, "CODE" and "message"). */
-static inline struct reply_result index_result_of(struct drive *d, uint64_t batch,
-                                                  const char *outcomes, uint64_t version_seen)
+/* RESULT of one letter a document: A, R, P (with this reason, "CODE" and "message"), or a digit: as
+ * R, with so many halvings of its rest. */
+static inline struct reply_result index_result_rest(struct drive *d, uint64_t batch,
+                                                    const char *outcomes, uint64_t version_seen,
+                                                    uint32_t retry_after_ms)
 {
     static uint8_t bytes[COMMAND_TAKE_DOCUMENTS_MAX];
     static uint8_t reasons[1024 * 1024];
@@ -115,8 +117,9 @@ static inline struct reply_result index_result_of(struct drive *d, uint64_t batc
     uint32_t count = (uint32_t)strlen(outcomes);
     for (uint32_t i = 0; i < count; i++) {
         bytes[i] = outcomes[i] == 'A'   ? INDEX_ACKED
+                   : outcomes[i] == 'P' ? INDEX_PARKED
                    : outcomes[i] == 'R' ? INDEX_RETRY
-                                        : INDEX_PARKED;
+                                        : index_retry((uint32_t)(outcomes[i] - '0'));
         if (bytes[i] == INDEX_PARKED) {
             command_reason_put(&to, drive_text("CODE"), drive_text("message"));
         }
@@ -124,6 +127,7 @@ static inline struct reply_result index_result_of(struct drive *d, uint64_t batc
     struct command command = {.kind = COMMAND_RESULT,
                               .result = {.batch = batch,
                                          .version_seen = version_seen,
+                                         .retry_after_ms = retry_after_ms,
                                          .count = count,
                                          .outcomes = bytes_of(bytes, count),
                                          .reasons = bytes_of(reasons, to.wanted)}};
@@ -134,6 +138,12 @@ static inline struct reply_result index_result_of(struct drive *d, uint64_t batc
     reply_result_read(effect.body, &result);
     drive_verify(d);
     return result;
+}
+
+static inline struct reply_result index_result_of(struct drive *d, uint64_t batch,
+                                                  const char *outcomes, uint64_t version_seen)
+{
+    return index_result_rest(d, batch, outcomes, version_seen, 0);
 }
 
 static inline struct reply_result index_result(struct drive *d, uint64_t batch,

@@ -342,7 +342,17 @@ static void random_traffic_and_snapshots(void **state)
                       (uint32_t)(pick >> 40 & 1023));
         } else if (flying_count != 0 && (pick >> 50 & 1) != 0) {
             uint32_t document = flying[--flying_count];
+            if ((pick >> 58 & 3) == 0) {
+                pending_rest(&world->pending, &world->changes, &world->tickets, document,
+                             world->now_ms + (pick >> 40 & 511));
+                assert_null(verify(world));
+                continue;
+            }
             settle(world, document, (uint32_t)((pick >> 51) % (in_flight(world, document) + 1)));
+        } else if ((pick >> 52 & 255) == 0) {
+            uint32_t resting = world->pending.resting.count;
+            assert_int_equal(pending_wake(&world->pending, &world->changes), resting);
+            assert_null(verify(world));
         } else {
             struct pending_room room;
             uint32_t document;

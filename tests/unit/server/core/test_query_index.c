@@ -48,6 +48,35 @@ static void the_status_tells_where_everything_is(void **state)
     drive_free(d);
 }
 
+/* What rests is neither waiting nor under way, but its changes are not in the index either. */
+static void the_status_tells_what_rests(void **state)
+{
+    (void)state;
+    struct core_limits limits = index_limits();
+    struct drive *d = drive_new(&limits);
+    uint64_t start = d->clock_ms;
+    static const char *const ids[] = {"1", "2"};
+    for (int i = 0; i < 2; i++) {
+        (void)index_record(d, index_change(ids[i], "{\"a\":1}"));
+    }
+    struct reply_take taken = index_take(d, 200);
+    (void)index_result_rest(d, taken.batch, "RR", 0, 1000);
+    (void)index_record(d, index_change("1", "{\"b\":22}"));
+    (void)index_record(d, index_change("3", "{}"));
+    struct core_index_status status = index_status(d);
+    assert_true(status.resting_documents == 2 && status.waiting_documents == 1);
+    assert_true(status.waiting_changes == 4 && status.flying_changes == 0);
+    assert_int_equal(status.waiting_bytes, 2);
+    assert_true(status.oldest_ms == start); /* not in the index since then */
+    drive_wait(d, 1000); /* due once more, and still aside until a batch takes it */
+    assert_int_equal(index_status(d).resting_documents, 2);
+    (void)index_take(d, 0);
+    status = index_status(d);
+    assert_true(status.resting_documents == 0 && status.flying_documents == 3);
+    assert_int_equal(status.oldest_ms, 0);
+    drive_free(d);
+}
+
 /* The head of each queue is looked at: urgent ones do not hide who waits longer. */
 static void the_oldest_waits_in_either_queue(void **state)
 {
@@ -185,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_state_has_an_empty_status),
         cmocka_unit_test(the_status_tells_where_everything_is),
+        cmocka_unit_test(the_status_tells_what_rests),
         cmocka_unit_test(the_oldest_waits_in_either_queue),
         cmocka_unit_test(a_parked_document_is_explained),
         cmocka_unit_test(parked_documents_come_in_pages),

@@ -60,9 +60,9 @@ static void answer_some(struct drive *d)
     const struct core_index_batch *batch = &status.batches[random_below(status.batch_count)];
     char outcomes[8] = {0};
     for (uint32_t i = 0; i < batch->documents; i++) {
-        outcomes[i] = "AAARP"[random_below(5)];
+        outcomes[i] = "AAR13P"[random_below(6)];
     }
-    (void)index_result_of(d, batch->number, outcomes, random_below(1000));
+    (void)index_result_rest(d, batch->number, outcomes, random_below(1000), random_below(400));
 }
 
 static void step(struct drive *d)

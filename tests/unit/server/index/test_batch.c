@@ -12,6 +12,7 @@ static void a_take_is_copied(void **state)
         writer_text(&to, text(i == 0 ? "products" : "orders"));
         writer_text(&to, text(i == 0 ? "p1" : "o1"));
         writer_u8(&to, i == 0 ? TAKE_WHOLE : TAKE_FRAGMENTS);
+        writer_u8(&to, (uint8_t)(7 * i));
         writer_u32(&to, i + 1);
         for (uint32_t j = 0; j <= i; j++) {
             writer_u64(&to, 100 + 10 * i + j);
@@ -39,6 +40,7 @@ static void a_take_is_copied(void **state)
     assert_true(bytes_equal(order->model, text("orders")));
     assert_true(bytes_equal(order->id, text("o1")));
     assert_int_equal(order->kind, TAKE_FRAGMENTS);
+    assert_int_equal(order->rests, 7);
     assert_int_equal(order->first_change, 1);
     assert_int_equal(order->change_count, 2);
     assert_true(bytes_equal(batch->changes[1].json, text(json)));

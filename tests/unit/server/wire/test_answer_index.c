@@ -222,6 +222,23 @@ static void when_nothing_waits_there_is_no_lag(void **state)
     release(status);
 }
 
+/* What rests is not in the index either. */
+static void what_rests_is_told(void **state)
+{
+    (void)state;
+    (void)index_record(drive, index_change("1", "{}"));
+    struct reply_take taken = index_take(drive, 200);
+    (void)index_result_rest(drive, taken.batch, "R", 0, 60000);
+    drive_wait(drive, 5000);
+    told.index.state = ANSWER_INDEX_READY;
+    IndexStatus *status = status_from(&source);
+    assert_int_equal(status->resting_documents, 1);
+    assert_int_equal(status->waiting_documents, 0);
+    assert_int_equal(status->waiting_changes, 1);
+    assert_int_equal(status->lag_ms, 5200);
+    release(status);
+}
+
 /* The longest texts arrive; what is no text is left out, and the rest of the answer stays. */
 static void fill_reason(struct answer_reason *reason)
 {
@@ -327,7 +344,8 @@ static void a_batch_is_told_whole(void **state)
 _Static_assert((int)TAKE_DELAY == (int)ACTIVITY__V1__FLUSH_CAUSE__FLUSH_CAUSE_DELAY &&
                    (int)TAKE_DOCUMENTS == (int)ACTIVITY__V1__FLUSH_CAUSE__FLUSH_CAUSE_DOCUMENTS &&
                    (int)TAKE_BYTES == (int)ACTIVITY__V1__FLUSH_CAUSE__FLUSH_CAUSE_BYTES &&
-                   (int)TAKE_URGENT == (int)ACTIVITY__V1__FLUSH_CAUSE__FLUSH_CAUSE_URGENT,
+                   (int)TAKE_URGENT == (int)ACTIVITY__V1__FLUSH_CAUSE__FLUSH_CAUSE_URGENT &&
+                   (int)TAKE_RESTED == (int)ACTIVITY__V1__FLUSH_CAUSE__FLUSH_CAUSE_RESTED,
                "the core's causes are those of the protocol");
 _Static_assert((int)ANSWER_INDEX_NONE == (int)ACTIVITY__V1__INDEX_STATE__INDEX_STATE_NONE &&
                    (int)ANSWER_INDEX_AWAY == (int)ACTIVITY__V1__INDEX_STATE__INDEX_STATE_AWAY,
@@ -698,6 +716,7 @@ int main(void)
         CORE_TEST(without_an_index_the_core_s_numbers_are_told),
         CORE_TEST(the_status_joins_both_sides),
         CORE_TEST(when_nothing_waits_there_is_no_lag),
+        CORE_TEST(what_rests_is_told),
         CORE_TEST(texts_are_told_up_to_their_limits),
         CORE_TEST(a_batch_is_told_whole),
         CORE_TEST(pages_of_batches_join),
