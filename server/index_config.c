@@ -55,7 +55,8 @@ static void make_models(struct index_config *to, const struct config *from)
         to->kinds[i].fragments = model->fragments;
     }
     qsort(to->kinds, from->model_count, sizeof to->kinds[0], compare_kinds);
-    to->model_kinds = (struct model_kinds){to->kinds, from->model_count};
+    to->model_kinds = (struct model_kinds){to->kinds, from->model_count,
+                                           from->index == CONFIG_INDEX_ELASTICSEARCH};
 }
 
 static int split_nodes(struct index_config *to, const struct config *from, char *error, size_t size)

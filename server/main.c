@@ -447,6 +447,7 @@ static int start_endpoint(struct service *service)
                                         .waits_max = waits_max(config),
                                         .waits_per_principal =
                                             (uint32_t)config->waits_per_principal,
+                                        .kinds = index_config_kinds(service->index_config),
                                         .epoch = engine_epoch(service->engine),
                                         .slow_call_ms = config->slow_call_ms,
                                         .context = service,

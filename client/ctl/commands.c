@@ -48,17 +48,19 @@ static const struct command commands[] = {
      command_result},
     {"record", "MODEL ID AFFECTED_MODEL | -",
      "record changed documents (- reads one JSON object per line)",
-     "  --body FILE            the document's JSON for the index (- is stdin)\n"
+     "  --body FILE            the whole document, JSON for the index (- is stdin)\n"
+     "  --patch FILE           a JSON merge patch of it, where the model is written as fragments\n"
      "  --deleted              the document was deleted\n"
      "  --group GROUP          its members see the change; \"*\" is the whole tenant (up to 8 "
      "times)\n"
      "  --job JOB              a job to which the changes belong\n"
-     "  --size N               changes per request when reading lines (500)\n",
+     "  --size N               changes per request when reading lines (500)\n"
+     "  --urgent               the documents leave for the index at once\n",
      "  activityctl record mediacontainer 123 mediaContainer --group '*'\n"
      "  echo "
      "'{\"model\":\"asset\",\"id\":7,\"affectedModel\":\"Asset\",\"groups\":[\"*\"],\"json\":{"
      "\"a\":1}}' |\n"
-     "      activityctl record -\n",
+     "      activityctl record -          # or \"mergePatch\" instead of \"json\"\n",
      command_record},
     {"pipe", "[FILE]",
      "copy FILE or stdin to stdout as an activity whose percent follows the bytes",

@@ -15,6 +15,7 @@ struct record {
     activity_client *client;
     uint64_t job_id;
     uint64_t size;
+    bool urgent;
     uint64_t changes, requests;
     uint64_t ticket; /* of the last request */
 };
@@ -22,8 +23,10 @@ struct record {
 static int send_changes(struct record *record, const struct activity_document_change *changes,
                         size_t count)
 {
-    const struct activity_record_request request = {
-        .changes = changes, .change_count = count, .job_id = record->job_id};
+    const struct activity_record_request request = {.changes = changes,
+                                                    .change_count = count,
+                                                    .job_id = record->job_id,
+                                                    .urgent = record->urgent};
     struct activity_recorded recorded;
     struct activity_error error;
     if (activity_record_changes(record->client, &request, NULL, &recorded, &error) != ACTIVITY_OK) {
@@ -80,7 +83,9 @@ static int parse_change(const struct lines *lines, struct parsed_change *parsed,
                         struct activity_document_change *change)
 {
     const json_t *id = json_object_get(parsed->object, "id");
-    const json_t *body = json_object_get(parsed->object, "json");
+    const json_t *whole = json_object_get(parsed->object, "json");
+    const json_t *patch = json_object_get(parsed->object, "mergePatch");
+    const json_t *body = patch != NULL ? patch : whole;
     *change = (struct activity_document_change){
         .model = json_string_value(json_object_get(parsed->object, "model")),
         .affected_model = json_string_value(json_object_get(parsed->object, "affectedModel")),
@@ -99,12 +104,16 @@ static int parse_change(const struct lines *lines, struct parsed_change *parsed,
     if (change->document_id == NULL) {
         return lines_refuse(lines, "id", "a text or a whole number is needed");
     }
+    if (patch != NULL && whole != NULL) {
+        return lines_refuse(lines, "mergePatch", "only without json");
+    }
     if (body != NULL) {
         parsed->body = json_dumps(body, JSON_COMPACT);
         if (!json_is_object(body) || parsed->body == NULL) {
-            return lines_refuse(lines, "json", "an object");
+            return lines_refuse(lines, patch != NULL ? "mergePatch" : "json", "an object");
         }
-        change->json = (struct activity_bytes){parsed->body, strlen(parsed->body)};
+        *(patch != NULL ? &change->merge_patch : &change->json) =
+            (struct activity_bytes){parsed->body, strlen(parsed->body)};
     }
     return parse_groups(lines, parsed, change);
 }
@@ -123,7 +132,7 @@ static int record_lines(struct record *record)
         if (more == 1) {
             code =
                 parse_change(&lines, &parsed[count], &changes[count]) == 0 ? EXIT_OK : EXIT_USAGE;
-            bytes += changes[count].json.size + 1024;
+            bytes += changes[count].json.size + changes[count].merge_patch.size + 1024;
             count++;
         } else if (more < 0) {
             code = EXIT_USAGE;
@@ -157,11 +166,16 @@ struct record_arguments {
 
 static int record_option(struct record_arguments *arguments, int option, const char *value)
 {
+    size_t size = 0;
     switch (option) {
     case 'b':
-        free(arguments->body);
-        arguments->body = input_file(value, &arguments->change.json.size);
-        arguments->change.json.data = arguments->body;
+    case 'p':
+        if (arguments->body != NULL) {
+            return ctl_usage("record", "--body and --patch: one of both, once");
+        }
+        arguments->body = input_file(value, &size);
+        *(option == 'b' ? &arguments->change.json : &arguments->change.merge_patch) =
+            (struct activity_bytes){arguments->body, size};
         return arguments->body == NULL ? EXIT_FAILED : EXIT_OK;
     case 'd':
         arguments->change.deleted = true;
@@ -181,6 +195,9 @@ static int record_option(struct record_arguments *arguments, int option, const c
                        arguments->record.size > 0
                    ? EXIT_OK
                    : ctl_usage("record", "--size: changes per request, 1 to %d", SIZE_MAX_CHANGES);
+    case 'u':
+        arguments->record.urgent = true;
+        return EXIT_OK;
     default:
         return ctl_usage("record", "unknown option");
     }
@@ -227,7 +244,8 @@ int command_record(const struct settings *settings, int argc, char **argv)
     static const struct option options[] = {
         {"body", required_argument, NULL, 'b'},  {"deleted", no_argument, NULL, 'd'},
         {"group", required_argument, NULL, 'g'}, {"job", required_argument, NULL, 'j'},
-        {"size", required_argument, NULL, 's'},  {NULL, 0, NULL, 0}};
+        {"size", required_argument, NULL, 's'},  {"patch", required_argument, NULL, 'p'},
+        {"urgent", no_argument, NULL, 'u'},      {NULL, 0, NULL, 0}};
     struct record_arguments arguments = {.record = {.settings = settings, .size = SIZE_STANDARD}};
     int code = EXIT_OK;
     for (int option;

@@ -509,10 +509,13 @@ struct activity_document_change {
     const char *model;          /* required: [a-zA-Z][a-zA-Z0-9._-]{0,63} */
     const char *document_id;    /* required, at most 512 bytes; numbers in decimal */
     const char *affected_model; /* required, as model */
-    struct activity_bytes json; /* one JSON object for the index, at most 512 KiB */
+    struct activity_bytes json; /* the document for the index: one JSON object, at most 512 KiB */
     const char *const *groups;  /* at most 8; "*": the whole tenant; none: recorder and admins */
     size_t group_count;
-    bool deleted; /* without json */
+    bool deleted; /* without json and merge_patch */
+    /* Instead of json, of models that are written as fragments: a JSON merge patch (RFC 7396), of
+     * one object as json is. */
+    struct activity_bytes merge_patch;
 };
 
 struct activity_record_request {
@@ -521,6 +524,7 @@ struct activity_record_request {
     const struct activity_document_change *changes; /* in the order in which they happened */
     size_t change_count;                            /* 1 to 4,096, 860 KiB in all */
     uint64_t job_id;                                /* a job that the caller may change; 0 = none */
+    bool urgent; /* these documents leave for the index at once */
 };
 
 struct activity_recorded {

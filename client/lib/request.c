@@ -192,6 +192,9 @@ static int check_change(const struct activity_document_change *change, struct ac
     if (!payload_is_list(change->json.data, change->json.size)) {
         return error_bad_field(error, "changes.json", "is NULL");
     }
+    if (!payload_is_list(change->merge_patch.data, change->merge_patch.size)) {
+        return error_bad_field(error, "changes.merge_patch", "is NULL");
+    }
     return ACTIVITY_OK;
 }
 
@@ -199,7 +202,7 @@ static size_t change_size(const struct activity_document_change *change)
 {
     size_t size = payload_text_size(change->model) + payload_text_size(change->document_id) +
                   payload_text_size(change->affected_model) + field_bytes_size(change->json.size) +
-                  field_varint_size(change->deleted);
+                  field_varint_size(change->deleted) + field_bytes_size(change->merge_patch.size);
     for (size_t i = 0; i < change->group_count; i++) {
         size_t length = payload_view(change->groups[i]).length;
         size += field_head_size(length) + length;
@@ -226,11 +229,13 @@ int request_record(struct payload *payload, const struct activity_record_request
         payload_bytes(payload, 4, blob(change->json));
         payload_texts(payload, 5, change->groups, change->group_count);
         payload_number(payload, 6, change->deleted);
+        payload_bytes(payload, 7, blob(change->merge_patch));
         if (payload->length > LIMIT_REQUEST_BYTES) {
             break; /* refused as too large below */
         }
     }
     payload_number(payload, 3, request->job_id);
+    payload_number(payload, 4, request->urgent);
     return payload_finish(payload, error);
 }
 

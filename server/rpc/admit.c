@@ -76,7 +76,10 @@ static struct request_scratch *take_scratch(struct admit *admit)
         scratch = admit->scratches[--admit->scratch_count];
     }
     (void)pthread_mutex_unlock(&admit->lock);
-    return scratch != NULL ? scratch : request_scratch_new();
+    if (scratch == NULL && (scratch = request_scratch_new()) != NULL) {
+        request_scratch_set_kinds(scratch, admit->options.kinds);
+    }
+    return scratch;
 }
 
 static void give_scratch(struct admit *admit, struct request_scratch *scratch)

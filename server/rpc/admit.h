@@ -22,10 +22,11 @@ enum admit_health { ADMIT_SERVING = 0, ADMIT_DRAINING = 1, ADMIT_DISK_FULL = 2 }
  * receiving threads and must not block. */
 struct admit_options {
     struct inbox *inbox;
-    struct feed_reader *reader;   /* answers ReadChanges; NULL: there is no such method */
-    uint32_t waits_max;           /* long polls that may wait at a time: half of the slots */
-    uint32_t waits_per_principal; /* of one principal: 64 */
-    uint64_t epoch;               /* for replies */
+    struct feed_reader *reader;      /* answers ReadChanges; NULL: there is no such method */
+    uint32_t waits_max;              /* long polls that may wait at a time: half of the slots */
+    uint32_t waits_per_principal;    /* of one principal: 64 */
+    const struct model_kinds *kinds; /* see request.h */
+    uint64_t epoch;                  /* for replies */
     uint64_t slow_call_ms;
     void *context;
     uint64_t (*boot_ms)(void *context); /* CLOCK_BOOTTIME: what deadlines are compared with */

@@ -22,6 +22,7 @@
 #define DECODING_LIST_BYTES (1024u * 1024u)
 
 struct request_scratch {
+    const struct model_kinds *kinds;
     struct command command;
     struct query query;
     uint32_t wait_ms; /* of a long poll */

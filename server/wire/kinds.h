@@ -1,5 +1,5 @@
 /* How each model is written: documents as a whole, or fragments of them. Fixed by the
- * configuration; a change of the other kind is refused. */
+ * configuration; a change of the other kind is refused, with an index or without. */
 #ifndef ACTIVITYD_SERVER_WIRE_KINDS_H
 #define ACTIVITYD_SERVER_WIRE_KINDS_H
 
@@ -18,6 +18,7 @@ struct model_kind {
 struct model_kinds {
     const struct model_kind *models; /* borrowed */
     uint32_t count;
+    bool written; /* to an index: each change has to say what is to be written */
 };
 
 /* Any name may be asked for. NULL: every model is whole. Any thread. */

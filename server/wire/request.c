@@ -61,6 +61,11 @@ void request_scratch_free(struct request_scratch *scratch)
     }
 }
 
+void request_scratch_set_kinds(struct request_scratch *scratch, const struct model_kinds *kinds)
+{
+    scratch->kinds = kinds;
+}
+
 int decoding_malformed(const struct decoding *decoding)
 {
     struct request_error *error = decoding->error;

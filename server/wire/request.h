@@ -5,6 +5,7 @@
 
 #include "proto/frame.h"
 #include "server/core/command.h"
+#include "server/wire/kinds.h"
 #include "server/wire/method.h"
 
 /* Why a payload is refused: becomes INVALID_ARGUMENT with metadata field, and a message "field:
@@ -12,7 +13,7 @@
 struct request_error {
     enum status_reason reason; /* MALFORMED_PAYLOAD or BAD_FIELD */
     char field[96];            /* path as changes[3].json; empty for MALFORMED_PAYLOAD */
-    char rule[256];            /* the rule, what was found, the way out */
+    char rule[384];            /* the rule, what was found, the way out */
 };
 
 /* The longest body: with the head of an entry before it, it fits one entry of the journal. */
@@ -24,6 +25,8 @@ struct request_error {
 struct request_scratch;
 struct request_scratch *request_scratch_new(void); /* NULL: out of memory */
 void request_scratch_free(struct request_scratch *scratch);
+/* How models are written, from now on; borrowed. NULL, as at first: all as a whole, and nowhere. */
+void request_scratch_set_kinds(struct request_scratch *scratch, const struct model_kinds *kinds);
 
 /* What became of a payload. */
 struct request_body {

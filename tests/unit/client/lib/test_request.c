@@ -198,15 +198,16 @@ static void record(void **state)
          .groups = groups,
          .group_count = 1},
         {.model = "m", .document_id = "x", .affected_model = "y", .deleted = true},
+        {.model = "m", .document_id = "z", .affected_model = "y", .merge_patch = {"{}", 2}},
     };
     const struct activity_record_request request = {
-        .changes = changes, .change_count = 2, .job_id = 4};
+        .changes = changes, .change_count = 3, .job_id = 4, .urgent = true};
     assert_int_equal(request_record(&payload, &request, id_1, NULL), ACTIVITY_OK);
     Activity__V1__RecordModelChangesRequest *read =
         activity__v1__record_model_changes_request__unpack(NULL, payload.length, payload.bytes);
     assert_non_null(read);
     assert_memory_equal(read->request_id.data, id_1, 16);
-    assert_int_equal(read->n_changes, 2);
+    assert_int_equal(read->n_changes, 3);
     assert_string_equal(read->changes[0]->model, "mediacontainer");
     assert_string_equal(read->changes[0]->document_id, "123");
     assert_string_equal(read->changes[0]->affected_model, "mediaContainer");
@@ -214,7 +215,10 @@ static void record(void **state)
     assert_string_equal(read->changes[0]->groups[0], "*");
     assert_false(read->changes[0]->deleted);
     assert_true(read->changes[1]->deleted);
+    assert_int_equal(read->changes[1]->merge_patch.len, 0);
+    assert_int_equal(read->changes[2]->merge_patch.len, 2);
     assert_int_equal(read->job_id, 4);
+    assert_true(read->urgent);
     activity__v1__record_model_changes_request__free_unpacked(read, NULL);
     payload_deinit(&payload);
 }

@@ -20,7 +20,7 @@ static void only_what_is_listed_as_such(void **state)
     (void)state;
     static const struct model_kind models[] = {
         {"a", true}, {"media", false}, {"media-2", true}, {"mediacontainer", true}, {"z", false}};
-    const struct model_kinds kinds = {models, 5};
+    const struct model_kinds kinds = {models, 5, false};
     for (uint32_t i = 0; i < kinds.count; i++) {
         assert_int_equal(ask(&kinds, models[i].name), models[i].fragments);
     }
@@ -36,7 +36,7 @@ static void only_what_is_listed_as_such(void **state)
 static void all_are_whole_without_a_list(void **state)
 {
     (void)state;
-    const struct model_kinds none = {NULL, 0};
+    const struct model_kinds none = {NULL, 0, false};
     assert_false(ask(NULL, "media"));
     assert_false(ask(&none, "media"));
 }
@@ -46,7 +46,7 @@ static void a_long_list(void **state)
 {
     (void)state;
     static struct model_kind models[256];
-    const struct model_kinds kinds = {models, 256};
+    const struct model_kinds kinds = {models, 256, false};
     for (unsigned i = 0; i < 256; i++) {
         (void)snprintf(models[i].name, sizeof models[i].name, "model%03u", i);
         models[i].fragments = i % 2 == 1;
