@@ -63,8 +63,8 @@
     X(index_answer_ms, 30000, 100, 600000, "ms", "until the index has answered")                   \
     X(index_retry_first_ms, 200, 1, 60000, "ms", "pause after the index failed for once")          \
     X(index_retry_most_ms, 30000, 1, 600000, "ms", "longest pause while the index is away")        \
-    X(index_item_retry_most_ms, 2000, 1, 60000, "ms",                                              \
-      "longest pause after it was too busy for some documents")                                    \
+    X(index_item_retry_most_ms, 30000, 1, 600000, "ms",                                            \
+      "longest rest of a document that the index did not take")                                    \
     X(index_refresh_ms, 0, 0, 3600000, "ms",                                                       \
       "time between refreshes of the index; 0: when somebody waits")
 

@@ -184,9 +184,10 @@ static void on_room(void *context)
 
 static enum answer_index_state state_of(const struct index_status *status)
 {
-    return status->ready     ? ANSWER_INDEX_READY
-           : status->refused ? ANSWER_INDEX_REFUSED
-                             : ANSWER_INDEX_AWAY;
+    /* Also when it is one index of several, and the others are written. */
+    return status->refused ? ANSWER_INDEX_REFUSED
+           : status->ready ? ANSWER_INDEX_READY
+                           : ANSWER_INDEX_AWAY;
 }
 
 static void copy_reason(const struct reason *from, struct answer_reason *to)

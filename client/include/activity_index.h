@@ -22,7 +22,8 @@ enum activity_index_state {
     ACTIVITY_INDEX_NONE = 1,   /* the server writes to no index */
     ACTIVITY_INDEX_READY = 2,  /* it answered when it was asked last */
     ACTIVITY_INDEX_AWAY = 3,   /* it cannot be reached or does not keep up; tried again and again */
-    ACTIVITY_INDEX_REFUSED = 4 /* it refuses the server, and somebody has to do something */
+    ACTIVITY_INDEX_REFUSED = 4 /* it, or one index of it, refuses the server, and somebody has to
+                                  do something */
 };
 
 /* Why a batch was sent when it was. */

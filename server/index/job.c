@@ -20,6 +20,7 @@ struct job {
     uint32_t *order;
     uint32_t *sizes;     /* of their lines, by document */
     uint32_t *reason_of; /* by document, of those that are parked */
+    uint32_t *rests;     /* by document, of those that are retried, in ms */
     uint8_t *outcomes;   /* by document; 0: none yet */
     struct reply_item *items;
     struct reason *reasons;
@@ -31,7 +32,7 @@ struct job {
     uint32_t split_parked; /* documents of which a request was refused as a whole */
     bool was_taken;        /* the index has read a request */
     uint64_t version_seen;
-    uint32_t retry_ms;
+    uint32_t refused;
     enum job_trouble trouble;
     struct reason why;
     uint8_t *encoded; /* reasons, of the result */
@@ -81,7 +82,7 @@ static void set_order(struct job *job)
 
 size_t job_memory_bytes(uint32_t documents_max)
 {
-    size_t each = 3 * sizeof(uint32_t) + sizeof(uint8_t) + sizeof(struct reply_item);
+    size_t each = 4 * sizeof(uint32_t) + sizeof(uint8_t) + sizeof(struct reply_item);
     uint32_t reasons = documents_max < JOB_REASONS_MAX ? documents_max : JOB_REASONS_MAX;
     return sizeof(struct job) + documents_max * each + reasons * 2 * sizeof(struct reason);
 }
@@ -100,10 +101,11 @@ struct job *job_new_take(struct index_batch *batch, const struct job_options *op
     job->order = array(count, sizeof *job->order);
     job->sizes = array(count, sizeof *job->sizes);
     job->reason_of = array(count, sizeof *job->reason_of);
+    job->rests = array(count, sizeof *job->rests);
     job->outcomes = array(count, sizeof *job->outcomes);
     job->items = array(count, sizeof *job->items);
     job->reasons = array(reasons, sizeof *job->reasons);
-    if (job->order == NULL || job->sizes == NULL || job->reason_of == NULL ||
+    if (job->order == NULL || job->sizes == NULL || job->reason_of == NULL || job->rests == NULL ||
         job->outcomes == NULL || job->items == NULL || job->reasons == NULL) {
         job_free(job);
         return NULL;
@@ -121,6 +123,7 @@ void job_free(struct job *job)
     free(job->order);
     free(job->sizes);
     free(job->reason_of);
+    free(job->rests);
     free(job->outcomes);
     free(job->items);
     free(job->reasons);
@@ -218,15 +221,38 @@ static void note_trouble(struct job *job, enum job_trouble trouble, const struct
     }
 }
 
-static void retry_item(struct job *job, uint32_t document, const struct reason *why)
+/* The pause grows with each rest of the document in a row. */
+static void rest_item(struct job *job, uint32_t document, uint32_t failures,
+                      const struct reason *why)
 {
-    uint32_t failures = troubles_retry(job->options.troubles, &job->batch->documents[document]);
-    uint32_t wait_ms = backoff_ms(job->options.item_backoff, failures);
-    job->retry_ms = wait_ms > job->retry_ms ? wait_ms : job->retry_ms;
+    job->rests[document] = backoff_ms(job->options.item_backoff, failures);
     job->outcomes[document] = INDEX_RETRY;
-    if (job->trouble == JOB_FINE) {
+    if (job->trouble == JOB_FINE && job->refused == 0) {
         job->why = *why;
     }
+}
+
+static void retry_item(struct job *job, uint32_t document, const struct reason *why)
+{
+    const struct index_document *from = &job->batch->documents[document];
+    troubles_end(job->options.troubles, from);
+    rest_item(job, document, from->rests + 1u, why);
+}
+
+/* Nothing gets better soon, so the rest is long from the first one on. The reason says which index
+ * it is. */
+static void refuse_item(struct job *job, uint32_t document, const struct reason *why)
+{
+    const struct index_document *from = &job->batch->documents[document];
+    struct target_name name;
+    struct reason named = *why;
+    if (target_index(job->options.targets, from, &name, &named) == 0 &&
+        strstr(why->message, name.text) == NULL) {
+        reason_set(&named, why->code, "index %s: %s", name.text, why->message);
+    }
+    troubles_end(job->options.troubles, from);
+    rest_item(job, document, UINT32_MAX, &named);
+    job->refused++;
 }
 
 static void conflict_item(struct job *job, uint32_t document, uint64_t seen,
@@ -238,12 +264,7 @@ static void conflict_item(struct job *job, uint32_t document, uint64_t seen,
         return;
     }
     /* A higher version mostly helps at once; one that is not raised must not spin. */
-    uint32_t wait_ms = backoff_ms(job->options.item_backoff, 1);
-    job->retry_ms = wait_ms > job->retry_ms ? wait_ms : job->retry_ms;
-    job->outcomes[document] = INDEX_RETRY;
-    if (job->trouble == JOB_FINE) {
-        job->why = *why;
-    }
+    rest_item(job, document, 1, why);
 }
 
 static void judge_items(struct job *job, const struct job_piece *piece)
@@ -255,6 +276,8 @@ static void judge_items(struct job *job, const struct job_piece *piece)
         reply_judge(&job->items[i], job->batch, document, &verdict, &why);
         if (verdict.conflict) {
             conflict_item(job, document, verdict.version_seen, &why);
+        } else if (verdict.refused) {
+            refuse_item(job, document, &why);
         } else if (verdict.outcome == INDEX_RETRY) {
             retry_item(job, document, &why);
         } else if (verdict.outcome == INDEX_PARKED) {
@@ -276,7 +299,7 @@ static void split(struct job *job, const struct job_piece *piece, const struct r
     }
     if (job->splits == JOB_SPLITS_MAX) {
         retry_range(job, (struct range){piece->first, piece->count});
-        job->why = job->trouble == JOB_FINE ? *why : job->why;
+        job->why = job->trouble == JOB_FINE && job->refused == 0 ? *why : job->why;
         return;
     }
     job->splits++;
@@ -351,6 +374,29 @@ static void pardon_all(struct job *job)
     }
 }
 
+/* No document rests shorter than it should, and none twice as long. */
+static uint32_t put_rests(struct job *job)
+{
+    uint32_t longest_ms = 0;
+    for (uint32_t i = 0; i < job->batch->document_count; i++) {
+        if (job->outcomes[i] == INDEX_RETRY && job->rests[i] > longest_ms) {
+            longest_ms = job->rests[i];
+        }
+    }
+    for (uint32_t i = 0; i < job->batch->document_count; i++) {
+        uint32_t halvings = 0;
+        if (job->outcomes[i] != INDEX_RETRY) {
+            continue;
+        }
+        while (longest_ms != 0 && halvings < COMMAND_HALVINGS_MAX &&
+               longest_ms >> (halvings + 1) >= job->rests[i]) {
+            halvings++;
+        }
+        job->outcomes[i] = index_retry(halvings);
+    }
+    return longest_ms;
+}
+
 int job_result(struct job *job, struct job_result *result)
 {
     CHECK(job_is_over(job) && job->encoded == NULL);
@@ -380,8 +426,9 @@ int job_result(struct job *job, struct job_result *result)
                                   .reasons = bytes_of(job->encoded, to.wanted),
                                   .acked = counts[INDEX_ACKED],
                                   .retried = counts[INDEX_RETRY],
+                                  .refused = job->refused,
                                   .parked = counts[INDEX_PARKED],
-                                  .retry_ms = job->retry_ms,
+                                  .retry_ms = put_rests(job),
                                   .trouble = job->trouble,
                                   .why = job->why};
     return 0;

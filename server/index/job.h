@@ -70,14 +70,15 @@ struct job_result {
     uint64_t batch;
     uint64_t version_seen;
     uint32_t count;
-    struct bytes outcomes; /* enum index_outcome, in the order of the batch */
+    struct bytes outcomes; /* as in struct command_result, with the rests below retry_ms */
     struct bytes reasons;  /* as command_reason_put writes them */
     uint32_t acked;
     uint32_t retried;
+    uint32_t refused; /* of those retried: somebody has to do something about their index */
     uint32_t parked;
-    uint32_t retry_ms; /* what is retried should not be taken again before */
+    uint32_t retry_ms; /* the longest rest of those retried: retry_after_ms of the core's RESULT */
     enum job_trouble trouble;
-    struct reason why; /* of the trouble, or of the last document that is retried */
+    struct reason why; /* of the trouble, or of a document that is retried, refused ones first */
 };
 /* Once, when it is over. Lives as long as the job. Returns 0; -1: out of memory. */
 __attribute__((warn_unused_result)) int job_result(struct job *job, struct job_result *result);

@@ -312,6 +312,19 @@ static void judge_conflict(uint64_t seen, uint64_t ours, struct verdict *verdict
                (unsigned long long)seen, (unsigned long long)ours);
 }
 
+/* What is said of the index, or of our rights there. */
+static bool is_of_index(const struct reply_item *item)
+{
+    static const char *const types[] = {"security_exception", "index_not_found_exception",
+                                        "cluster_block_exception", "index_closed_exception",
+                                        "validation_exception"}; /* it cannot be made */
+    bool found = item->status == 401 || item->status == 403;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        found = found || scan_is(item->type, types[i]);
+    }
+    return found;
+}
+
 void reply_judge(const struct reply_item *item, const struct index_batch *batch, uint32_t document,
                  struct verdict *verdict, struct reason *reason)
 {
@@ -338,5 +351,6 @@ void reply_judge(const struct reply_item *item, const struct index_batch *batch,
     /* 409 of an update: others have changed the document while the index was at it. */
     bool later =
         item->status == 409 || item->status == 429 || item->status >= 500 || item->status < 400;
-    verdict->outcome = later ? INDEX_RETRY : INDEX_PARKED;
+    verdict->refused = is_of_index(item);
+    verdict->outcome = later || verdict->refused ? INDEX_RETRY : INDEX_PARKED;
 }

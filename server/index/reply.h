@@ -1,14 +1,17 @@
 /* What the index answers to a _bulk request: what became of the whole, and of each document.
  *
  *   200        each item tells for itself: acknowledged, to be sent once more (429 and 5xx), or
- *              refused for good (any other 4xx)
+ *              refused for good (any other 4xx) unless it is the index that is refused
  *   400, 413   nothing was written because of some item: to be found by halves
  *   429, 5xx,  and everything that is no answer (lost, late, cut, from something in between):
  * nobody others     knows, all of it is sent once more
  *
  * A conflict is no error of the document. Our versions are fresh at every attempt, so a version in
  * the index that is not below ours is ours itself (the request came twice: acknowledged), or that
- * of a foreign writer, or our counter is behind the index: the version seen is handed up. */
+ * of a foreign writer, or our counter is behind the index: the version seen is handed up.
+ *
+ * A right, an index or a disk that is missing is no error of the document either: it is the same
+ * for all that go there. Parked, each of them would have to be retried by hand afterwards. */
 #ifndef ACTIVITYD_SERVER_INDEX_REPLY_H
 #define ACTIVITYD_SERVER_INDEX_REPLY_H
 
@@ -65,6 +68,7 @@ void reply_read_error(uint32_t http_status, struct bytes body, struct reason *re
 struct verdict {
     enum index_outcome outcome;
     bool conflict;         /* INDEX_RETRY because of a version */
+    bool refused;          /* INDEX_RETRY once somebody has done something about the index */
     uint64_t version_seen; /* of a conflict; 0: not shown */
 };
 /* Decides what became of a document; fills `reason` unless it is acknowledged. */

@@ -24,54 +24,36 @@ static uint64_t hash_of(const struct index_document *document)
 }
 
 /* One of the places of a set; NULL: it is in none of them. */
-static struct trouble *find(struct troubles *troubles, uint64_t hash)
+static uint64_t *find(struct troubles *troubles, uint64_t hash)
 {
-    struct trouble *set = &troubles->places[(hash >> 32) % TROUBLES_SETS * TROUBLES_WAYS];
+    uint64_t *set = &troubles->places[(hash >> 32) % TROUBLES_SETS * TROUBLES_WAYS];
     for (uint32_t i = 0; i < TROUBLES_WAYS; i++) {
-        if (set[i].document == hash) {
+        if (set[i] == hash) {
             return &set[i];
         }
     }
     return NULL;
 }
 
-static struct trouble *enter(struct troubles *troubles, const struct index_document *document)
-{
-    uint64_t hash = hash_of(document);
-    struct trouble *trouble = find(troubles, hash);
-    if (trouble != NULL) {
-        return trouble;
-    }
-    struct trouble *set = &troubles->places[(hash >> 32) % TROUBLES_SETS * TROUBLES_WAYS];
-    uint32_t way = 0;
-    while (way < TROUBLES_WAYS && set[way].document != 0) {
-        way++;
-    }
-    way = way < TROUBLES_WAYS ? way : troubles->turn++ % TROUBLES_WAYS;
-    set[way] = (struct trouble){.document = hash};
-    return &set[way];
-}
-
-uint32_t troubles_retry(struct troubles *troubles, const struct index_document *document)
-{
-    struct trouble *trouble = enter(troubles, document);
-    trouble->conflict = false;
-    trouble->retries += trouble->retries < UINT32_MAX ? 1 : 0;
-    return trouble->retries;
-}
-
 bool troubles_conflict(struct troubles *troubles, const struct index_document *document)
 {
-    struct trouble *trouble = enter(troubles, document);
-    bool again = trouble->conflict;
-    trouble->conflict = true;
-    return again;
+    uint64_t hash = hash_of(document);
+    if (find(troubles, hash) != NULL) {
+        return true;
+    }
+    uint64_t *set = &troubles->places[(hash >> 32) % TROUBLES_SETS * TROUBLES_WAYS];
+    uint32_t way = 0;
+    while (way < TROUBLES_WAYS && set[way] != 0) {
+        way++;
+    }
+    set[way < TROUBLES_WAYS ? way : troubles->turn++ % TROUBLES_WAYS] = hash;
+    return false;
 }
 
 void troubles_end(struct troubles *troubles, const struct index_document *document)
 {
-    struct trouble *trouble = find(troubles, hash_of(document));
+    uint64_t *trouble = find(troubles, hash_of(document));
     if (trouble != NULL) {
-        *trouble = (struct trouble){.document = 0};
+        *trouble = 0;
     }
 }

@@ -1,6 +1,5 @@
-/* Documents that the index did not take lately: how often in a row it said to come again, and
- * whether it had a version that is not below ours. Bounded: where too many documents meet, an
- * earlier one is forgotten and begins anew, which only costs attempts. */
+/* Documents of which the index had a version that was not below ours at the last attempt. Bounded:
+ * where too many meet, an earlier one is forgotten and begins anew, which only costs attempts. */
 #ifndef ACTIVITYD_SERVER_INDEX_TROUBLES_H
 #define ACTIVITYD_SERVER_INDEX_TROUBLES_H
 
@@ -14,19 +13,13 @@
 #define TROUBLES_MAX  (TROUBLES_WAYS * TROUBLES_SETS)
 
 struct troubles {
-    struct trouble {
-        uint64_t document; /* its hash; 0: nobody's */
-        uint32_t retries;
-        bool conflict;
-    } places[TROUBLES_MAX];
-    uint32_t turn; /* which one of a set is forgotten next */
+    uint64_t places[TROUBLES_MAX]; /* hashes of documents; 0: nobody's */
+    uint32_t turn;                 /* which one of a set is forgotten next */
 };
 
-/* One more retry in a row; returns how many there are now. */
-uint32_t troubles_retry(struct troubles *troubles, const struct index_document *document);
 /* A conflict of versions. True: the last attempt met one, too. */
 bool troubles_conflict(struct troubles *troubles, const struct index_document *document);
-/* It was taken, or set aside. */
+/* It was taken, set aside, or something else is the matter. */
 void troubles_end(struct troubles *troubles, const struct index_document *document);
 
 #endif

@@ -34,7 +34,7 @@ struct index_writer {
     bool refresh_wanted;
     bool stopping;
     bool ready;
-    uint64_t pause_until_ms; /* no room before */
+    uint64_t refused_until_ms; /* a refusal is believed so long unless it is repeated */
     struct index_status status;
 
     /* The thread's own. */
@@ -232,8 +232,15 @@ static void send_bulks(struct index_writer *writer)
 
 /* ---- Batches ---- */
 
+/* As long as a refused document may take to come back, and to be refused again, twice. */
+static uint64_t refused_ms(const struct index_writer *writer)
+{
+    return 2 * ((uint64_t)writer->options.item_retry_most_ms + writer->options.transport.answer_ms);
+}
+
 static void tell(struct index_writer *writer, const struct job_result *result)
 {
+    static struct log_rate rate = {.most = 1, .period_ms = 10000};
     lock(writer);
     struct index_status *status = &writer->status;
     status->acked += result->acked;
@@ -241,14 +248,22 @@ static void tell(struct index_writer *writer, const struct job_result *result)
     status->parked += result->parked;
     status->results = ++writer->results;
     writer->held--;
-    if (result->trouble == JOB_FINE && result->retried > 0) {
+    uint64_t at = now(writer);
+    bool refused = result->trouble == JOB_FINE && result->refused > 0; /* else `why` is another */
+    if (refused) {
+        writer->refused_until_ms = at + refused_ms(writer);
+    }
+    if (result->trouble == JOB_FINE && result->retried > 0 &&
+        (refused || writer->refused_until_ms <= at)) {
         status->why = result->why;
     }
-    uint64_t until = now(writer) + result->retry_ms;
-    if (until > writer->pause_until_ms) {
-        writer->pause_until_ms = until;
-    }
     unlock(writer);
+    if (refused) {
+        log_write_rated(&rate, LOG_LEVEL_WARNING, "an index refuses documents, which wait",
+                        LOG_FIELDS(LOG_TEXT("code", result->why.code),
+                                   LOG_TEXT("reason", result->why.message),
+                                   LOG_NUMBER("documents", result->refused)));
+    }
     writer->calls.result(writer->calls.context, result);
 }
 
@@ -497,8 +512,7 @@ static void is_done(void *context, void *owner, const struct transport_answer *a
 static uint32_t room_of(struct index_writer *writer)
 {
     lock(writer);
-    bool open = writer->ready && writer->pause_until_ms <= now(writer);
-    uint32_t room = open ? writer->options.batches_max - writer->held : 0;
+    uint32_t room = writer->ready ? writer->options.batches_max - writer->held : 0;
     writer->status.batches = writer->held;
     unlock(writer);
     return room;
@@ -516,9 +530,6 @@ static uint32_t wait_of(struct index_writer *writer)
     uint32_t wait_ms = WAIT_MAX_MS;
     if (!writer->ready) {
         return writer->control_under_way ? wait_ms : earlier(wait_ms, at, writer->survey_at_ms);
-    }
-    if (writer->pause_until_ms > at) {
-        wait_ms = earlier(wait_ms, at, writer->pause_until_ms);
     }
     if (writer->options.refresh_ms > 0 && !writer->control_under_way) {
         bool is_dirty = writer->dirty.all || writer->dirty.length > 0;
@@ -575,6 +586,9 @@ int index_options_check(const struct index_options *options, char *error, size_t
         options->item_retry_most_ms < options->retry_first_ms) {
         return wrong("the first pause must be above 0 and not above the longest", error,
                      error_size);
+    }
+    if (options->item_retry_most_ms > COMMAND_RETRY_AFTER_MAX_MS) {
+        return wrong("documents can rest an hour at the longest", error, error_size);
     }
     if (options->late_ms < transport->answer_ms) {
         return wrong("a request may be late by the time in which it is answered at least", error,
@@ -724,6 +738,7 @@ void index_writer_status(struct index_writer *writer, struct index_status *statu
 {
     lock(writer);
     *status = writer->status;
+    status->refused = status->refused || (writer->ready && writer->refused_until_ms > now(writer));
     status->batches = writer->held;
     unlock(writer);
 }

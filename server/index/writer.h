@@ -6,9 +6,11 @@
  * document. While the index is away there is no room: what is under way comes back to be retried,
  * and after a pause that grows it is asked again whether it is there and what it has (survey.h).
  *
- * What the index did not take because it was busy with something else is retried by the next TAKE:
- * after such a result there is no room for as long as result.retry_ms says (bounded by
- * item_retry_most_ms, since the other documents wait, too). */
+ * Single documents that the index did not take, because it was busy or a part of it was not there,
+ * close no room: the core lets them rest, each as long as its result says, and the others go on.
+ * The rest doubles with each one in a row, from retry_first_ms up to item_retry_most_ms, half of it
+ * by chance. Where an index as such is refused (a right or the index is missing, it is closed or
+ * blocked), the rest is long from the beginning, and the status says which it is. */
 #ifndef ACTIVITYD_SERVER_INDEX_WRITER_H
 #define ACTIVITYD_SERVER_INDEX_WRITER_H
 
@@ -30,7 +32,7 @@ struct index_options {
     uint32_t batches_max;        /* in all, 1..INDEX_BATCHES_MAX */
     uint32_t retry_first_ms;     /* the pause after the first failure */
     uint32_t retry_most_ms;      /* and the longest one */
-    uint32_t item_retry_most_ms; /* the longest after single documents */
+    uint32_t item_retry_most_ms; /* the longest rest of single documents */
     uint32_t late_ms;            /* see survey.h: index.gc_deletes should be above it */
     uint32_t refresh_ms;         /* a refresh each time, if there is something new; 0: when asked */
 };
@@ -86,8 +88,10 @@ void index_writer_wake(struct index_writer *writer);
 
 struct index_status {
     bool ready;           /* it was there when last looked at */
-    bool refused;         /* somebody has to do something about it */
-    struct reason why;    /* unless ready: what is the matter; else the last trouble, or "" */
+    bool refused;         /* somebody has to do something about it; ready nevertheless: about one
+                             index, and the documents of others are written */
+    struct reason why;    /* unless ready, or when refused: what is the matter; else the last
+                             trouble, or "" */
     struct reason advice; /* from survey.h, or "" */
     char version[SURVEY_VERSION_MAX];
     uint64_t away_since_ms; /* unless ready */

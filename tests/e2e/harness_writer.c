@@ -32,6 +32,7 @@ struct writing {
     uint32_t refreshed_count;
     uint64_t next_batch;
     uint64_t next_version;
+    uint8_t rests;
 };
 
 uint64_t writing_now_ms(void)
@@ -71,10 +72,14 @@ static void take_result(void *context, const struct job_result *result)
                                .count = result->count,
                                .acked = result->acked,
                                .retried = result->retried,
-                               .parked = result->parked,
-                               .retry_ms = result->retry_ms};
-    memcpy(told.outcomes, result->outcomes.at,
-           result->count < TOLD_DOCUMENTS ? result->count : TOLD_DOCUMENTS);
+                               .refused = result->refused,
+                               .parked = result->parked};
+    for (uint32_t i = 0; i < result->count && i < TOLD_DOCUMENTS; i++) {
+        uint8_t byte = result->outcomes.at[i];
+        told.outcomes[i] = (uint8_t)index_outcome_of(byte);
+        told.rest_ms[i] =
+            told.outcomes[i] == TOLD_RETRY ? index_rest_ms(result->retry_ms, byte) : 0;
+    }
     struct reader reasons = reader_of(result->reasons);
     struct bytes code;
     struct bytes message;
@@ -197,11 +202,14 @@ static struct bytes text(const char *from)
     return bytes_of(from, from == NULL ? 0 : strlen(from));
 }
 
-static void put_document(struct index_batch *batch, const char *model, const char *id,
+static void put_document(struct writing *writing, struct index_batch *batch, const char *id,
                          enum take_kind kind)
 {
-    struct index_document document = {
-        .tenant = text("acme"), .model = text(model), .id = text(id), .kind = kind};
+    struct index_document document = {.tenant = text("acme"),
+                                      .model = text(kind == TAKE_WHOLE ? "products" : "orders"),
+                                      .id = text(id),
+                                      .kind = kind,
+                                      .rests = writing->rests};
     index_batch_put_document(batch, &document);
 }
 
@@ -214,7 +222,7 @@ static void put_change(struct writing *writing, struct index_batch *batch, const
 void writing_put(struct writing *writing, struct index_batch *batch, const char *id,
                  const char *json)
 {
-    put_document(batch, "products", id, TAKE_WHOLE);
+    put_document(writing, batch, id, TAKE_WHOLE);
     put_change(writing, batch, json);
 }
 
@@ -223,9 +231,14 @@ void writing_put_fragment(struct writing *writing, struct index_batch *batch, co
 {
     uint32_t count = batch->document_count;
     if (count == 0 || !bytes_equal(batch->documents[count - 1].id, text(id))) {
-        put_document(batch, "orders", id, TAKE_FRAGMENTS);
+        put_document(writing, batch, id, TAKE_FRAGMENTS);
     }
     put_change(writing, batch, json);
+}
+
+void writing_set_rests(struct writing *writing, uint8_t rests)
+{
+    writing->rests = rests;
 }
 
 void writing_set_version(struct writing *writing, uint64_t version)

@@ -17,10 +17,11 @@ struct told_result {
     uint64_t version_seen;
     uint32_t count;
     uint8_t outcomes[TOLD_DOCUMENTS]; /* the first ones */
+    uint32_t rest_ms[TOLD_DOCUMENTS]; /* the same */
     uint32_t acked;
     uint32_t retried;
+    uint32_t refused;
     uint32_t parked;
-    uint32_t retry_ms;
     char code[80]; /* of the first that is parked */
     char message[272];
 };
@@ -77,6 +78,8 @@ void writing_put(struct writing *writing, struct index_batch *batch, const char 
 /* One more of the last document, if it is the same. */
 void writing_put_fragment(struct writing *writing, struct index_batch *batch, const char *id,
                           const char *json);
+/* The next documents have had so many rests in a row. */
+void writing_set_rests(struct writing *writing, uint8_t rests);
 /* The next version is this one, for tests of versions. */
 void writing_set_version(struct writing *writing, uint64_t version);
 

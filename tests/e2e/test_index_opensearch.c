@@ -172,6 +172,107 @@ static void poison_is_parked_alone(void **state)
     assert_non_null(strstr(told.message, "failed to parse field [n]"));
 }
 
+static void put(const char *path, const char *body)
+{
+    int status = 0;
+    json_decref(opensearch_ask(&node, "PUT", path, body, &status));
+    assert_int_equal(status, 200);
+}
+
+static void post(const char *path)
+{
+    int status = 0;
+    json_decref(opensearch_ask(&node, "POST", path, NULL, &status));
+    assert_int_equal(status, 200);
+}
+
+/* One document for the index that is refused, and one for another; then both once more. */
+static void assert_refused(const char *code)
+{
+    for (int attempt = 1; attempt <= 2; attempt++) {
+        struct index_batch *batch = writing_batch(writing, 2);
+        writing_put(writing, batch, "p", "{\"n\":1}");
+        writing_put_fragment(writing, batch, "o", "{\"n\":1}");
+        struct told_result told = writing_write(writing, batch);
+        if (told.outcomes[0] != TOLD_RETRY) {
+            fail_msg("parked: %s: %s", told.code, told.message);
+        }
+        assert_int_equal(told.outcomes[1], TOLD_ACKED);
+        assert_int_equal(told.refused, 1);
+        struct told_status status = writing_status(writing);
+        assert_true(status.ready && status.refused);
+        assert_string_equal(status.code, code);
+        print_message("%s\n", status.message);
+        assert_non_null(strstr(status.message, "acme-products"));
+    }
+}
+
+static void assert_taken_again(void)
+{
+    struct index_batch *batch = writing_batch(writing, 1);
+    writing_put(writing, batch, "p", "{\"n\":2}");
+    assert_int_equal(writing_write(writing, batch).acked, 1);
+    assert_source("/acme-products/_doc/p", "{\"n\":2}");
+}
+
+/* What is about the index parks no document, and is over when somebody has put it right. */
+static void an_index_that_is_blocked(void **state)
+{
+    (void)state;
+    opensearch_needed(&node);
+    put("/acme-products/_settings", "{\"index.blocks.write\":true}");
+    assert_refused("cluster_block_exception");
+    put("/acme-products/_settings", "{\"index.blocks.write\":null}");
+    assert_taken_again();
+}
+
+/* As when the disk is full. */
+static void an_index_that_only_deletes(void **state)
+{
+    (void)state;
+    opensearch_needed(&node);
+    put("/acme-products/_settings", "{\"index.blocks.read_only_allow_delete\":true}");
+    assert_refused("cluster_block_exception");
+    put("/acme-products/_settings", "{\"index.blocks.read_only_allow_delete\":null}");
+    assert_taken_again();
+}
+
+static void an_index_that_is_closed(void **state)
+{
+    (void)state;
+    opensearch_needed(&node);
+    post("/acme-products/_close");
+    assert_refused("index_closed_exception");
+    post("/acme-products/_open?wait_for_active_shards=1");
+    assert_taken_again();
+}
+
+static void an_index_that_is_missing(void **state)
+{
+    (void)state;
+    opensearch_needed(&node);
+    int status = 0;
+    put("/_cluster/settings", "{\"persistent\":{\"action.auto_create_index\":\"false\"}}");
+    json_decref(opensearch_ask(&node, "DELETE", "/acme-products", NULL, &status));
+    assert_int_equal(status, 200);
+    assert_refused("index_not_found_exception");
+    put("/acme-products", "{\"settings\":{\"number_of_replicas\":0}}");
+    put("/_cluster/settings", "{\"persistent\":{\"action.auto_create_index\":null}}");
+    assert_taken_again();
+}
+
+static void an_index_that_cannot_be_made(void **state)
+{
+    (void)state;
+    opensearch_needed(&node);
+    int status = 0;
+    put("/_cluster/settings", "{\"persistent\":{\"cluster.max_shards_per_node\":\"1\"}}");
+    json_decref(opensearch_ask(&node, "DELETE", "/acme-products", NULL, &status));
+    assert_refused("validation_exception");
+    put("/_cluster/settings", "{\"persistent\":{\"cluster.max_shards_per_node\":null}}");
+    assert_taken_again();
+}
+
 /* One document that makes the index refuse the whole request: found among 100. */
 static void a_refused_bulk_is_halved(void **state)
 {
@@ -258,13 +359,12 @@ static void killed_and_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(documents_and_deletions),
-        TEST(fragments),
-        TEST(versions_that_are_ahead_are_seen),
-        TEST(poison_is_parked_alone),
-        TEST(a_refused_bulk_is_halved),
-        TEST(refreshed_is_searchable),
-        TEST(killed_and_back),
+        TEST(documents_and_deletions),          TEST(fragments),
+        TEST(versions_that_are_ahead_are_seen), TEST(poison_is_parked_alone),
+        TEST(an_index_that_is_blocked),         TEST(an_index_that_only_deletes),
+        TEST(an_index_that_is_closed),          TEST(an_index_that_is_missing),
+        TEST(an_index_that_cannot_be_made),     TEST(a_refused_bulk_is_halved),
+        TEST(refreshed_is_searchable),          TEST(killed_and_back),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

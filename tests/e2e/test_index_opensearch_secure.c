@@ -141,6 +141,7 @@ static void a_wrong_password_and_a_new_one(void **state)
     assert_int_equal(writing_write(writing, one()).acked, 2);
 }
 
+/* Nothing is parked for a right that is missing: what it is about rests, and is named. */
 static void no_right_on_the_index(void **state)
 {
     (void)state;
@@ -148,9 +149,15 @@ static void no_right_on_the_index(void **state)
     options.index = "other-{tenant}-{model}";
     writing = writing_open(&options);
     struct told_result told = writing_write(writing, one());
-    assert_int_equal(told.parked, 2);
-    assert_string_equal(told.code, "security_exception");
-    assert_non_null(strstr(told.message, "no permissions"));
+    assert_true(told.parked == 0 && told.retried == 2 && told.refused == 2);
+    assert_in_range(told.rest_ms[0], 50, 100);
+    struct told_status status = writing_status(writing);
+    assert_true(status.ready && status.refused);
+    assert_string_equal(status.code, "security_exception");
+    print_message("%s\n", status.message);
+    assert_non_null(strstr(status.message, "index other-acme-"));
+    assert_non_null(strstr(status.message, "no permissions"));
+    assert_int_equal(writing_room(writing), 4); /* for documents of other indices */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

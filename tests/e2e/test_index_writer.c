@@ -117,24 +117,88 @@ static void single_documents_are_retried_or_parked(void **state)
     index_order(server, &(struct index_answer){.path = "_bulk", .items = items, .item_count = 3});
     writing = writing_open(&options);
     struct told_result told = writing_write(writing, documents(5));
-    static const uint8_t wanted[] = {TOLD_ACKED, TOLD_RETRY, TOLD_PARKED, TOLD_ACKED, TOLD_PARKED};
+    static const uint8_t wanted[] = {TOLD_ACKED, TOLD_RETRY, TOLD_PARKED, TOLD_ACKED, TOLD_RETRY};
     assert_memory_equal(told.outcomes, wanted, sizeof wanted);
-    assert_int_equal(told.parked, 2);
+    assert_int_equal(told.parked, 1);
     assert_string_equal(told.code, "mapper_parsing_exception");
     assert_string_equal(told.message, "failed to parse field [n]");
-    assert_in_range(told.retry_ms, 10, 20);
-    /* The pause grows while the document is refused, and is over when it is taken. */
-    for (uint32_t i = 2; i <= 5; i++) {
+    /* Each rests for its own reason. */
+    assert_in_range(told.rest_ms[1], 10, 40);
+    assert_in_range(told.rest_ms[4], 50, 100);
+    /* The rest grows with those before it. */
+    for (uint8_t rests = 0; rests <= 5; rests++) {
         const struct index_item again = {1, 503, "unavailable_shards_exception", ""};
         index_order(server,
                     &(struct index_answer){.path = "_bulk", .items = &again, .item_count = 1});
+        writing_set_rests(writing, rests);
         told = writing_write(writing, documents(2));
-        uint32_t full = 20u << (i - 1) < 100 ? 20u << (i - 1) : 100;
-        assert_in_range(told.retry_ms, full / 2, full);
+        uint32_t full = 20u << rests < 100 ? 20u << rests : 100;
+        assert_in_range(told.rest_ms[1], full / 2, full);
+        assert_int_equal(told.rest_ms[0], 0);
     }
-    told = writing_write(writing, documents(2));
-    assert_int_equal(told.acked, 2);
-    assert_int_equal(told.retry_ms, 0);
+}
+
+/* A part of the index that is not there: the core lets its documents rest, and there is room for
+ * others at once. */
+static void those_that_rest_hold_up_no_others(void **state)
+{
+    (void)state;
+    const struct index_item away = {0, 503, "unavailable_shards_exception", "shard 3"};
+    index_order(server, &(struct index_answer){
+                            .path = "_bulk", .times = 20, .items = &away, .item_count = 1});
+    writing = writing_open(&options);
+    writing_set_rests(writing, 20); /* 50 to 100 ms each */
+    writing_await_room(writing);
+    for (int i = 0; i < 20; i++) {
+        struct index_batch *batch = documents(2);
+        uint32_t told = writing_told(writing);
+        assert_int_equal(writing_room(writing), 4);
+        assert_int_equal(writing_submit_anyway(writing, batch), 0);
+        struct told_result result = writing_await(writing, told + 1);
+        assert_true(result.acked == 1 && result.retried == 1);
+        assert_in_range(result.rest_ms[0], 50, 100);
+    }
+    struct told_status status = writing_status(writing);
+    assert_true(status.ready && !status.refused);
+    assert_string_equal(status.message, "shard 3");
+}
+
+/* A missing right or index parks nothing, and the status says what is the matter, as long as it
+ * is. */
+static void a_refused_index_is_said(void **state)
+{
+    (void)state;
+    const struct index_item refused[] = {
+        {0, 403, "security_exception", "no permissions for [indices:data/write/bulk[s]]"},
+        {1, 429, "rejected_execution_exception", "full"},
+    };
+    index_order(server, &(struct index_answer){.path = "_bulk", .items = refused, .item_count = 2});
+    options.answer_ms = 300;
+    writing = writing_open(&options);
+    struct told_result told = writing_write(writing, documents(3));
+    assert_true(told.acked == 1 && told.retried == 2 && told.refused == 1);
+    struct told_status status = writing_status(writing);
+    assert_true(status.ready && status.refused);
+    assert_string_equal(status.code, "security_exception");
+    assert_string_equal(status.message,
+                        "index acme-products: no permissions for [indices:data/write/bulk[s]]");
+    /* Other troubles do not hide it. */
+    index_order(server,
+                &(struct index_answer){.path = "_bulk", .items = &refused[1], .item_count = 1});
+    assert_int_equal(writing_write(writing, documents(3)).retried, 1);
+    status = writing_status(writing);
+    assert_true(status.refused);
+    assert_string_equal(status.code, "security_exception");
+    /* Not repeated, it is over. */
+    uint64_t until = now_ms() + 5000;
+    while (writing_status(writing).refused && now_ms() < until) {
+        sleep_ms(10);
+    }
+    assert_false(writing_status(writing).refused);
+    index_order(server,
+                &(struct index_answer){.path = "_bulk", .items = &refused[1], .item_count = 1});
+    assert_int_equal(writing_write(writing, documents(3)).retried, 1);
+    assert_string_equal(writing_status(writing).code, "rejected_execution_exception");
 }
 
 static void a_foreign_version_parks_the_second_time(void **state)
@@ -534,6 +598,8 @@ int main(void)
         TEST(large_batches_are_cut),
         TEST(several_batches_at_a_time),
         TEST(single_documents_are_retried_or_parked),
+        TEST(those_that_rest_hold_up_no_others),
+        TEST(a_refused_index_is_said),
         TEST(a_foreign_version_parks_the_second_time),
         TEST(the_bad_one_is_found),
         TEST(an_index_that_refuses_everything_parks_nothing),

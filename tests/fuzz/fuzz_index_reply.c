@@ -53,6 +53,7 @@ static void check_items(const struct reply_item *items, uint32_t count)
         check(verdict.outcome >= INDEX_ACKED && verdict.outcome <= INDEX_PARKED);
         check(verdict.version_seen == 0 || (verdict.conflict && verdict.version_seen > 7));
         check(!verdict.conflict || verdict.outcome == INDEX_RETRY);
+        check(!verdict.refused || (verdict.outcome == INDEX_RETRY && !verdict.conflict));
         bool acked = verdict.outcome == INDEX_ACKED;
         check(!acked || items[i].status < 300 || items[i].status == 404 || items[i].status == 409);
         check_text(reason.code, COMMAND_REASON_CODE_LENGTH, acked);

@@ -18,7 +18,7 @@ static const struct job_options standard = {.targets = &targets,
 static int forget(void **state)
 {
     (void)state;
-    troubles = (struct troubles){.places = {{0}}};
+    troubles = (struct troubles){.places = {0}};
     return 0;
 }
 
@@ -282,6 +282,88 @@ static void without_an_index(void **state)
     job_free(job);
 }
 
+/* Documents with so many rests in a row behind them, answered by these items. */
+static struct job *answered(const uint8_t *rests, uint32_t count, const char *items,
+                            struct job_result *result)
+{
+    struct index_batch *batch = open_batch(9);
+    for (uint32_t i = 0; i < count; i++) {
+        struct index_document document = {.tenant = text("acme"),
+                                          .model = text("products"),
+                                          .id = text("p"),
+                                          .kind = TAKE_WHOLE,
+                                          .rests = rests[i]};
+        index_batch_put_document(batch, &document);
+        put_change(batch, i + 1, "{}");
+    }
+    struct job *job = job_new_take(batch, &standard);
+    struct job_piece piece;
+    assert_int_equal(job_next(job, &piece), 0);
+    job_answer(job, &piece, 200, text(items), "");
+    assert_true(job_is_over(job));
+    assert_int_equal(job_result(job, result), 0);
+    return job;
+}
+
+static uint32_t rest_of(const struct job_result *result, uint32_t document)
+{
+    assert_int_equal(index_outcome_of(result->outcomes.at[document]), INDEX_RETRY);
+    return index_rest_ms(result->retry_ms, result->outcomes.at[document]);
+}
+
+#define BUSY  "{\"index\":{\"status\":429,\"error\":{\"type\":\"busy\",\"reason\":\"full\"}}}"
+#define TAKEN "{\"index\":{\"status\":201}}"
+#define REFUSED                                                                                    \
+    "{\"index\":{\"status\":403,\"error\":{\"type\":\"security_exception\",\"reason\":\"no\"}}}"
+
+/* Each document rests as long as its own trouble lasts, also beside one that rests long. */
+static void rests_grow_for_each_document(void **state)
+{
+    (void)state;
+    static const uint8_t rests[] = {0, 1, 2, 3, 200, 255, 0};
+    static const uint32_t full[] = {10, 20, 40, 80, 80, 80};
+    for (int round = 0; round < 50; round++) {
+        struct job_result result;
+        struct job *job = answered(rests, 7,
+                                   "{\"items\":[" BUSY "," BUSY "," BUSY "," BUSY "," BUSY "," BUSY
+                                   "," TAKEN "]}",
+                                   &result);
+        assert_true(result.retried == 6 && result.acked == 1 && result.refused == 0);
+        assert_in_range(result.retry_ms, 40, 80);
+        for (uint32_t i = 0; i < 6; i++) {
+            uint32_t most = 2 * full[i] < 80 ? 2 * full[i] : 80;
+            assert_in_range(rest_of(&result, i), full[i] / 2, most);
+        }
+        assert_string_equal(result.why.code, "busy");
+        job_free(job);
+    }
+}
+
+/* What is about the index parks nothing, rests long, and is said with its name. */
+static void a_refused_index_is_named(void **state)
+{
+    (void)state;
+    static const uint8_t rests[] = {0, 0, 0};
+    struct job_result result;
+    struct job *job = answered(rests, 3, "{\"items\":[" BUSY "," REFUSED "," BUSY "]}", &result);
+    assert_true(result.retried == 3 && result.parked == 0 && result.refused == 1);
+    assert_int_equal(result.trouble, JOB_FINE);
+    assert_in_range(rest_of(&result, 0), 5, 20);
+    assert_in_range(rest_of(&result, 1), 40, 80);
+    assert_in_range(rest_of(&result, 2), 5, 20);
+    assert_string_equal(result.why.code, "security_exception");
+    assert_string_equal(result.why.message, "index acme-products: no");
+    job_free(job);
+    job =
+        answered(rests, 1,
+                 "{\"items\":[{\"index\":{\"status\":404,\"error\":{\"type\":"
+                 "\"index_not_found_exception\",\"reason\":\"no such index [acme-products]\"}}}]}",
+                 &result);
+    assert_int_equal(result.refused, 1);
+    assert_string_equal(result.why.message, "no such index [acme-products]");
+    job_free(job);
+}
+
 /* Reasons have to fit a RESULT: what has no room for one is retried. */
 static void reasons_are_bounded(void **state)
 {
@@ -345,6 +427,8 @@ int main(void)
         cmocka_unit_test_setup(lost_is_retried, forget),
         cmocka_unit_test_setup(given_up_before_it_was_sent, forget),
         cmocka_unit_test_setup(without_an_index, forget),
+        cmocka_unit_test_setup(rests_grow_for_each_document, forget),
+        cmocka_unit_test_setup(a_refused_index_is_named, forget),
         cmocka_unit_test_setup(reasons_are_bounded, forget),
         cmocka_unit_test(memory_is_counted),
         cmocka_unit_test_setup(versions_that_were_seen, forget),

@@ -41,7 +41,8 @@ struct row {
     const char *said;
 };
 
-static void assert_rows(struct index_batch *batch, const struct row *rows, size_t count)
+static void assert_rows(struct index_batch *batch, const struct row *rows, size_t count,
+                        bool refused)
 {
     for (size_t i = 0; i < count; i++) {
         struct reason reason;
@@ -51,6 +52,9 @@ static void assert_rows(struct index_batch *batch, const struct row *rows, size_
         }
         assert_int_equal(verdict.conflict, rows[i].conflict);
         assert_int_equal(verdict.version_seen, rows[i].seen);
+        if (verdict.refused != refused) {
+            fail_msg("%s: refused %d", rows[i].item, (int)verdict.refused);
+        }
         if (rows[i].outcome != INDEX_ACKED) {
             assert_string_equal(reason.code, rows[i].code);
             assert_non_null(strstr(reason.message, rows[i].said));
@@ -94,18 +98,53 @@ static void items_of_whole_documents(void **state)
          "'a\\nb'\","
          "\"caused_by\":{\"type\":\"x\",\"reason\":\"y\"}}}}",
          INDEX_PARKED, false, 0, "mapper_parsing_exception", "with id 'p'. Preview: 'a b'"},
-        {"{\"index\":{\"status\":403,\"error\":{\"type\":\"security_exception\","
-         "\"reason\":\"no permissions\"}}}",
-         INDEX_PARKED, false, 0, "security_exception", "no permissions"},
-        {"{\"index\":{\"status\":404,\"error\":{\"type\":\"index_not_found_exception\","
-         "\"reason\":\"no such index [acme-products]\"}}}",
-         INDEX_PARKED, false, 0, "index_not_found_exception", "no such index"},
         {"{\"index\":{\"status\":404,\"result\":\"not_found\"}}", INDEX_PARKED, false, 0,
          "status_404", ""},
         {"{\"index\":{\"status\":400,\"error\":\"text alone\"}}", INDEX_PARKED, false, 0,
          "status_400", "text alone"},
     };
-    assert_rows(batch, rows, sizeof rows / sizeof *rows);
+    assert_rows(batch, rows, sizeof rows / sizeof *rows, false);
+}
+
+/* Not about the document: the same for all that go there. */
+static void items_about_the_index(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"{\"index\":{\"status\":403,\"error\":{\"type\":\"security_exception\","
+         "\"reason\":\"no permissions\"}}}",
+         INDEX_RETRY, false, 0, "security_exception", "no permissions"},
+        {"{\"index\":{\"status\":401}}", INDEX_RETRY, false, 0, "status_401", ""},
+        {"{\"index\":{\"status\":403,\"error\":\"a proxy says no\"}}", INDEX_RETRY, false, 0,
+         "status_403", "a proxy says no"},
+        {"{\"index\":{\"status\":403,\"error\":{\"type\":\"cluster_block_exception\",\"reason\":"
+         "\"index [acme-products] blocked by: [FORBIDDEN/8/index write (api)];\"}}}",
+         INDEX_RETRY, false, 0, "cluster_block_exception", "[acme-products] blocked"},
+        {"{\"index\":{\"status\":400,\"error\":{\"type\":\"validation_exception\",\"reason\":"
+         "\"this cluster currently has [1]/[1] maximum shards open;\"}}}",
+         INDEX_RETRY, false, 0, "validation_exception", "maximum shards"},
+        {"{\"index\":{\"status\":429,\"error\":{\"type\":\"cluster_block_exception\"}}}",
+         INDEX_RETRY, false, 0, "cluster_block_exception", ""}, /* the disk is full */
+        {"{\"index\":{\"status\":400,\"error\":{\"type\":\"index_closed_exception\",\"reason\":"
+         "\"closed\"}}}",
+         INDEX_RETRY, false, 0, "index_closed_exception", "closed"},
+        {"{\"index\":{\"status\":404,\"error\":{\"type\":\"index_not_found_exception\","
+         "\"reason\":\"no such index [acme-products]\"}}}",
+         INDEX_RETRY, false, 0, "index_not_found_exception", "no such index"},
+    };
+    struct index_batch *batch = open_batch(1);
+    put_whole(batch, "p", 7, "{}");
+    assert_rows(batch, rows, sizeof rows / sizeof *rows, true);
+    batch = open_batch(1);
+    put_whole(batch, "p", 7, NULL);
+    static const struct row deletion = {
+        "{\"delete\":{\"status\":404,\"error\":{\"type\":\"index_not_found_exception\"}}}",
+        INDEX_RETRY,
+        false,
+        0,
+        "index_not_found_exception",
+        ""};
+    assert_rows(batch, &deletion, 1, true);
 }
 
 static void items_of_deletions(void **state)
@@ -117,11 +156,9 @@ static void items_of_deletions(void **state)
         {"{\"delete\":{\"status\":200,\"result\":\"deleted\"}}", INDEX_ACKED, false, 0, NULL, NULL},
         {"{\"delete\":{\"status\":404,\"result\":\"not_found\",\"_version\":7}}", INDEX_ACKED,
          false, 0, NULL, NULL},
-        {"{\"delete\":{\"status\":404,\"error\":{\"type\":\"index_not_found_exception\"}}}",
-         INDEX_PARKED, false, 0, "index_not_found_exception", ""},
         {CONFLICT("p", "8", "7"), INDEX_RETRY, true, 8, "version_ahead", ""},
     };
-    assert_rows(batch, rows, sizeof rows / sizeof *rows);
+    assert_rows(batch, rows, sizeof rows / sizeof *rows, false);
 }
 
 static void items_of_fragments(void **state)
@@ -154,7 +191,7 @@ static void items_of_fragments(void **state)
         {"{\"update\":{\"status\":404,\"result\":\"not_found\"}}", INDEX_PARKED, false, 0,
          "status_404", ""},
     };
-    assert_rows(batch, rows, sizeof rows / sizeof *rows);
+    assert_rows(batch, rows, sizeof rows / sizeof *rows, false);
 }
 
 static void positions_have_to_match(void **state)
@@ -277,10 +314,10 @@ static void reasons_are_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(items_of_whole_documents),  cmocka_unit_test(items_of_deletions),
-        cmocka_unit_test(items_of_fragments),        cmocka_unit_test(positions_have_to_match),
-        cmocka_unit_test(a_cut_answer_says_nothing), cmocka_unit_test(the_whole_request),
-        cmocka_unit_test(reasons_are_cut),
+        cmocka_unit_test(items_of_whole_documents), cmocka_unit_test(items_of_deletions),
+        cmocka_unit_test(items_about_the_index),    cmocka_unit_test(items_of_fragments),
+        cmocka_unit_test(positions_have_to_match),  cmocka_unit_test(a_cut_answer_says_nothing),
+        cmocka_unit_test(the_whole_request),        cmocka_unit_test(reasons_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
