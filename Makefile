@@ -43,7 +43,7 @@ MODE       := $(or $(MODE_$(VARIANT)),$(error VARIANT is plain, asan, tsan or fu
 FLAGS    := -std=gnu11 -g -fPIE -pthread $(MODE)
 INCLUDE   = -I. -Iclient/include -I$(B)/gen $(NNG_CFLAGS)
 LINK     := -pie -pthread $(filter-out -D%,$(MODE)) -Wl,-z,relro,-z,now -Wl,--as-needed
-LIBS      = $(NNG_LIBS) -lprotobuf-c -lconfuse -lxxhash -ljansson -lcurl -lz -lcmocka -lm
+LIBS      = $(NNG_LIBS) -lprotobuf-c -lconfuse -lxxhash -ljansson -lyajl -lcurl -lz -lcmocka -lm
 
 # --- What is built ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ dir=${1:?usage: deps.sh DIR [PACKAGE...]}
 shift
 here=$(dirname "$0")
 packages="gcc make pkg-config protobuf-compiler protobuf-c-compiler libprotobuf-c-dev libcmocka-dev libconfuse-dev libxxhash-dev
-    libjansson-dev libcurl4-openssl-dev zlib1g-dev openssl clang libclang-rt-dev $*"
+    libjansson-dev libyajl-dev libcurl4-openssl-dev zlib1g-dev openssl clang libclang-rt-dev $*"
 backport="libnng-dev libmbedtls-dev"
 
 die() {

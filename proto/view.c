@@ -39,9 +39,9 @@ static bool is_continuation(uint8_t byte)
     return (byte & 0xc0) == 0x80;
 }
 
-/* The length of the character of two to four bytes at `at`, 0 if it is none or a C1 control
- * character. The ranges of the second byte are those of RFC 3629, section 4: they exclude overlong
- * forms, surrogates and what lies above U+10FFFF. */
+/* The length of the character of two to four bytes at `at`, 0 if it is none. The ranges of the
+ * second byte are those of RFC 3629, section 4: they exclude overlong forms, surrogates and what
+ * lies above U+10FFFF. */
 static size_t multibyte_length(const uint8_t *at, size_t length)
 {
     uint8_t lead = at[0];
@@ -49,7 +49,7 @@ static size_t multibyte_length(const uint8_t *at, size_t length)
     if (lead < 0xc2 || lead > 0xf4 || length < need) {
         return 0;
     }
-    uint8_t second_min = lead == 0xc2 ? 0xa0 : lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    uint8_t second_min = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
     uint8_t second_max = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
     if (at[1] < second_min || at[1] > second_max) {
         return 0;
@@ -70,11 +70,34 @@ bool view_is_text(struct view text)
         if (done == text.length) {
             break;
         }
-        size_t length = multibyte_length(text.bytes + done, text.length - done);
-        if (length == 0) {
+        const uint8_t *at = text.bytes + done;
+        size_t length = multibyte_length(at, text.length - done);
+        if (length == 0 || (at[0] == 0xc2 && at[1] < 0xa0)) { /* the latter: a C1 control */
             return false;
         }
         done += length;
     }
     return true;
+}
+
+size_t view_utf8_length(struct view text)
+{
+    size_t done = 0;
+    while (done < text.length) {
+        uint64_t word;
+        if (text.length - done >= sizeof word) {
+            memcpy(&word, text.bytes + done, sizeof word);
+            if ((word & UINT64_C(0x8080808080808080)) == 0) {
+                done += sizeof word;
+                continue;
+            }
+        }
+        size_t length =
+            text.bytes[done] < 0x80 ? 1 : multibyte_length(text.bytes + done, text.length - done);
+        if (length == 0) {
+            break;
+        }
+        done += length;
+    }
+    return done;
 }
