@@ -115,6 +115,9 @@ static void fail(struct index_writer *writer, bool refused, const struct reason 
     }
 }
 
+/* The reason why nothing is known yet. */
+static const char not_asked[] = "not_asked";
+
 static void survey_is_done(struct index_writer *writer)
 {
     static struct log_rate rate = {.most = 1, .period_ms = 10000};
@@ -123,6 +126,9 @@ static void survey_is_done(struct index_writer *writer)
     struct index_status *status = &writer->status;
     status->refused = false;
     status->away_since_ms = 0;
+    if (strcmp(status->why.code, not_asked) == 0) {
+        status->why = (struct reason){.code = ""};
+    }
     (void)snprintf(status->version, sizeof status->version, "%s", writer->survey.version);
     bool is_new = writer->survey.has_warning &&
                   strcmp(status->advice.message, writer->survey.warning.message) != 0;
@@ -635,7 +641,7 @@ static struct index_writer *make(const struct index_options *options,
     memset(writer->all_retry, INDEX_RETRY, sizeof writer->all_retry);
     places_all(&writer->dirty); /* a life before this one may have written */
     survey_begin(&writer->survey, &writer->options.targets, options->late_ms);
-    reason_set(&writer->status.why, "not_asked", "the index has not been asked yet");
+    reason_set(&writer->status.why, not_asked, "the index has not been asked yet");
     writer->status.away_since_ms = now(writer);
     if (writer->errands == NULL) {
         (void)wrong("out of memory", error, error_size);

@@ -15,6 +15,7 @@ static activity_client *worker;
 static activity_client *boss; /* admin of the tenant */
 static activity_client *root; /* of the server */
 static struct activity_error error;
+static activity_result *status_result;
 static const char *flags[8];
 
 #define INDEX_PATH "/acme-"
@@ -70,6 +71,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    activity_result_free(status_result);
     activity_client_free(worker);
     activity_client_free(boss);
     activity_client_free(root);
@@ -231,6 +233,31 @@ static struct entry entry_of(const char *model, const char *id)
     }
     activity_result_free(result);
     return entry;
+}
+
+static const struct activity_index_status *index_status(void)
+{
+    activity_result_free(status_result);
+    status_result = NULL;
+    assert_ok(activity_get_index_status(root, NULL, &status_result, &error), error);
+    return activity_result_index_status(status_result);
+}
+
+static void an_index_that_is_there_is_told(void **state)
+{
+    (void)state;
+    opensearch_needed(&node);
+    uint64_t end = now_ms() + 20000;
+    while (index_status()->state != ACTIVITY_INDEX_READY && now_ms() < end) {
+        sleep_ms(20);
+    }
+    assert_int_equal(index_status()->state, ACTIVITY_INDEX_READY);
+    assert_string_equal(index_status()->version, "opensearch 2.19.4");
+    assert_null(index_status()->why);
+    activity_result *result = NULL;
+    assert_ok(activity_get_server_info(worker, NULL, &result, &error), error);
+    assert_string_equal(activity_result_server_info(result)->index, "elasticsearch");
+    activity_result_free(result);
 }
 
 /* ---- The seed's example ---- */
@@ -432,16 +459,6 @@ static void a_change_of_the_other_kind_is_refused(void **state)
 
 /* ---- Missing, and back ---- */
 
-static activity_result *status_result;
-
-static const struct activity_index_status *index_status(void)
-{
-    activity_result_free(status_result);
-    status_result = NULL;
-    assert_ok(activity_get_index_status(root, NULL, &status_result, &error), error);
-    return activity_result_index_status(status_result);
-}
-
 static void a_missing_index_is_told_and_waited_for(void **state)
 {
     (void)state;
@@ -464,13 +481,12 @@ static void a_missing_index_is_told_and_waited_for(void **state)
     make_index("nowhere", "\"n\":{\"type\":\"integer\"}");
     await(recorded.ticket, ACTIVITY_STAGE_ACKED);
     assert_source("nowhere", "1", "{\"n\":1}");
-    activity_result_free(status_result);
-    status_result = NULL;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(an_index_that_is_there_is_told, begin),
         cmocka_unit_test_setup(the_seeds_example_end_to_end, begin),
         cmocka_unit_test_setup(fragments_travel_as_one_item_in_order, begin),
         cmocka_unit_test_setup(what_is_urgent_does_not_wait, begin),
