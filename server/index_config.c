@@ -7,16 +7,22 @@
 #include "server/check.h"
 #include "server/log.h"
 
-/* A request may have left when the index went away, and may lie in a queue on its way: what is told
- * of it is over after index_answer_ms, and it itself surely after this much more. */
+/* How much later than its answer was awaited a request may still be applied: the index lets it wait
+ * that long (`timeout` of _bulk) until a shard can be written. Pauses do not count, since what is
+ * sent again is another attempt with versions of its own. */
 #define LATE_MS 60000u
 
 /* A node that could not be reached is tried again after so long. */
 #define NODE_AWAY_MS 5000u
 
-/* Of a bulk's answer that tells of each item: some 200 bytes without an error. An answer that is
- * longer is asked for in parts. */
-#define REPLY_BYTES_MAX (2u * 1024u * 1024u)
+/* An answer tells of each document: some 100 bytes, 300 to 500 with an error. One that is longer is
+ * not wrong: fewer documents are sent at once then. The least is for what is asked beside bulks,
+ * the settings of all indices. */
+#define REPLY_ITEM_BYTES  512u
+#define REPLY_BYTES_LEAST (2u * 1024u * 1024u)
+
+/* Pairs of names of indices that a start compares: about three seconds. */
+#define PAIRS_MOST 10000000u
 
 struct index_config {
     bool writes;
@@ -77,6 +83,12 @@ static int split_nodes(struct index_config *to, const struct config *from, char 
     return 0;
 }
 
+static uint32_t reply_bytes(const struct config *from)
+{
+    uint64_t bytes = from->limits.flush_documents * REPLY_ITEM_BYTES;
+    return bytes < REPLY_BYTES_LEAST ? REPLY_BYTES_LEAST : (uint32_t)bytes;
+}
+
 static int make_options(struct index_config *to, const struct config *from, char *error,
                         size_t size)
 {
@@ -89,7 +101,7 @@ static int make_options(struct index_config *to, const struct config *from, char
                       .gzip = from->index_gzip,
                       .connect_ms = (uint32_t)from->index_connect_ms,
                       .answer_ms = (uint32_t)from->index_answer_ms,
-                      .reply_bytes_max = REPLY_BYTES_MAX,
+                      .reply_bytes_max = reply_bytes(from),
                       .requests_max = (uint32_t)from->index_batches_max,
                       .node_away_ms = NODE_AWAY_MS},
         .targets = {.index = from->index_name,
@@ -109,49 +121,142 @@ static int make_options(struct index_config *to, const struct config *from, char
 
 /* ---- Checking ---- */
 
-static int check_tenants(struct index_config *to, const struct policy *policy, char *error,
-                         size_t size)
+/* One after the other, so that it is clear whose template it is. */
+static int check_templates(const struct index_config *config, char *error, size_t size)
 {
-    struct policy_tenants tenants;
-    struct targets *targets = &to->options.targets;
+    const struct targets *all = &config->options.targets;
     char why[512];
-    if (policy_tenants_of(policy, METHOD_RECORD_MODEL_CHANGES, &tenants) != 0) {
-        (void)snprintf(error, size, "out of memory");
+    struct targets some = {.index = all->index};
+    const char *key = "index_name";
+    int outcome = targets_check(&some, why, sizeof why);
+    if (outcome == 0) {
+        key = "index_routing";
+        some.routing = all->routing;
+        outcome = targets_check(&some, why, sizeof why);
+    }
+    if (outcome != 0) {
+        (void)snprintf(error, size, "%s: %s", key, why);
         return -1;
     }
-    int outcome = tenants.all ? targets_separator(targets, to->separator, why, sizeof why) : 0;
-    if (outcome == 0 && tenants.all) {
-        targets->separator = to->separator;
+    some.model_count = 1;
+    for (uint32_t i = 0; i < all->model_count; i++) {
+        some.models = &all->models[i];
+        if (targets_check(&some, why, sizeof why) != 0) {
+            (void)snprintf(error, size, "model \"%s\": %s", some.models->model, why);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static uint64_t now_is_not_asked(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+/* Files and URLs, as the writer will take them. */
+static int check_transport(const struct index_config *config, char *error, size_t size)
+{
+    struct transport_options options = config->options.transport;
+    options.now_ms = now_is_not_asked;
+    struct transport *transport = transport_new(&options, error, size);
+    transport_free(transport);
+    return transport != NULL ? 0 : -1;
+}
+
+/* Whether each tenant has an index, by the templates and their separator. */
+static int check_names(const struct targets *targets, const struct policy_tenants *tenants,
+                       char *error, size_t size)
+{
+    static const char any[] = "model"; /* one that is like most */
+    struct target_name name;
+    struct reason why;
+    for (size_t i = 0; i < tenants->count; i++) {
+        const char *tenant = tenants->names[i];
+        for (uint32_t j = 0; j <= targets->model_count; j++) {
+            if (j < targets->model_count && targets->models[j].index == NULL) {
+                continue; /* as any other */
+            }
+            const char *model = j < targets->model_count ? targets->models[j].model : any;
+            const struct index_document document = {.tenant = bytes_of(tenant, strlen(tenant)),
+                                                    .model = bytes_of(model, strlen(model))};
+            if (target_index(targets, &document, &name, &why) != 0) {
+                (void)snprintf(error, size, "the tenant \"%s\" of the policy has no index: %s",
+                               tenant, why.message);
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Each with each, for templates that have nothing in common: tenants that are known may be apart
+ * all the same. */
+static int check_pairs(const struct targets *targets, const struct policy_tenants *tenants,
+                       char *error, size_t size)
+{
+    uint64_t models = targets->model_count + 1;
+    uint64_t count = tenants->count;
+    if (count > PAIRS_MOST || count * count / 2 * models * models > PAIRS_MOST) {
+        (void)snprintf(error, size,
+                       "the policy has too many tenants (%zu) for templates that are not alike: "
+                       "{tenant} at the beginning of all, with the same separator behind it, keeps "
+                       "any number apart",
+                       tenants->count);
+        return -1;
+    }
+    return targets_check_tenants(targets, (const char *const *)tenants->names, (uint32_t)count,
+                                 error, size);
+}
+
+static int check_tenants(struct index_config *config, const struct policy_tenants *tenants,
+                         char *error, size_t size)
+{
+    struct targets *targets = &config->options.targets;
+    char why[512];
+    int outcome = targets_separator(targets, config->separator, why, sizeof why);
+    if (outcome != 0 && tenants->all) {
+        (void)snprintf(error, size,
+                       "the policy has a rule that may record changes of any tenant "
+                       "(delegate = \"*\"), but %s",
+                       why);
+        return -1;
     }
     if (outcome == 0) {
-        outcome = targets_check_tenants(targets, (const char *const *)tenants.names,
-                                        (uint32_t)tenants.count, why, sizeof why);
+        targets->separator = config->separator;
+        outcome = check_names(targets, tenants, error, size);
     }
-    free(tenants.names);
-    if (outcome != 0) {
-        (void)snprintf(error, size, "two tenants of the policy could reach the same index: %s",
-                       why);
+    if (outcome != 0 && !tenants->all) {
+        targets->separator = NULL;
+        outcome = check_names(targets, tenants, error, size) != 0
+                      ? -1
+                      : check_pairs(targets, tenants, error, size);
     }
     return outcome;
 }
 
-static bool is_this_machine(const char *node)
+static int check_policy(struct index_config *config, const struct policy *policy, char *error,
+                        size_t size)
 {
-    const char *host = node + strlen("http://");
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
-           strncmp(host, "[::1]", 5) == 0;
+    struct policy_tenants tenants;
+    if (policy_tenants_of(policy, METHOD_RECORD_MODEL_CHANGES, &tenants) != 0) {
+        (void)snprintf(error, size, "out of memory");
+        return -1;
+    }
+    int outcome = check_tenants(config, &tenants, error, size);
+    free(tenants.names);
+    return outcome;
 }
 
+/* With credentials it is refused. */
 static void warn_of_plain_nodes(const struct index_config *config)
 {
     const struct transport_options *transport = &config->options.transport;
     for (uint32_t i = 0; i < transport->node_count; i++) {
         const char *node = transport->nodes[i];
-        if (strncmp(node, "http://", 7) == 0 && !is_this_machine(node)) {
-            log_warning(transport->basic_file != NULL || transport->api_key_file != NULL
-                            ? "index_nodes: credentials and documents travel in clear"
-                            : "index_nodes: documents travel in clear",
-                        LOG_TEXT("node", node));
+        if (strncmp(node, "http://", 7) == 0 && !transport_is_local(node)) {
+            log_warning("index_nodes: documents travel in clear", LOG_TEXT("node", node));
         }
     }
 }
@@ -167,11 +272,17 @@ struct index_config *index_config_new(const struct config *from, const struct po
     make_models(config, from);
     config->writes = from->index == CONFIG_INDEX_ELASTICSEARCH;
     if (!config->writes) {
+        if (from->index_nodes[0] != '\0' && policy != NULL) {
+            log_warning("index = none: nothing is written to the index, though it is configured",
+                        LOG_TEXT("index_nodes", from->index_nodes));
+        }
         return config;
     }
     if (make_options(config, from, error, error_size) != 0 ||
+        check_templates(config, error, error_size) != 0 ||
         index_options_check(&config->options, error, error_size) != 0 ||
-        (policy != NULL && check_tenants(config, policy, error, error_size) != 0)) {
+        (policy != NULL && (check_transport(config, error, error_size) != 0 ||
+                            check_policy(config, policy, error, error_size) != 0))) {
         index_config_free(config);
         return NULL;
     }

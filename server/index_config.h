@@ -12,9 +12,10 @@
 
 struct index_config;
 
-/* Reads files and connects to nobody. No two tenants that the policy knows may reach the same
- * index; without a policy (NULL) that is not looked at. Both are borrowed. NULL with one sentence:
- * a key, the rule that it breaks, and what helps. */
+/* Reads files and connects to nobody. No two tenants for whom the policy lets somebody record
+ * changes may reach the same index, and each of them has one. Without a policy (NULL: how much
+ * memory is needed) neither files nor tenants are looked at. `config` is borrowed. Logs what is
+ * doubtful. NULL with one sentence: a key, the rule that it breaks, and what helps. */
 struct index_config *index_config_new(const struct config *config, const struct policy *policy,
                                       char *error, size_t error_size);
 /* NULL: nothing is written to an index. */

@@ -84,18 +84,48 @@ static bool is_secure(const char *node)
     return strncmp(node, "https://", 8) == 0;
 }
 
+bool transport_is_local(const char *node)
+{
+    const char *host = strstr(node, "://");
+    if (host == NULL) {
+        return false;
+    }
+    host += 3;
+    size_t length = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    if ((length == 5 && memcmp(host, "[::1]", length) == 0) ||
+        (length == 9 && memcmp(host, "localhost", length) == 0)) {
+        return true;
+    }
+    /* A name may begin with 127 too: only digits and three dots are an address. */
+    size_t dots = 0;
+    for (size_t i = 0; i < length; i++) {
+        dots += host[i] == '.';
+    }
+    return strncmp(host, "127.", 4) == 0 && dots == 3 && strspn(host, "0123456789.") == length;
+}
+
+/* As libcurl will take it. */
+static bool is_url(const char *node)
+{
+    CURLU *url = curl_url();
+    bool good = url != NULL && curl_url_set(url, CURLUPART_URL, node, 0) == CURLUE_OK;
+    curl_url_cleanup(url);
+    return good;
+}
+
 static int check_node(const struct transport_options *options, const char *node, char *error,
                       size_t error_size)
 {
     const char *fault = NULL;
     const char *host = strstr(node, "://");
+    bool has_secret = options->basic_file != NULL || options->api_key_file != NULL;
     if (!is_secure(node) && strncmp(node, "http://", 7) != 0) {
         fault = "begins with neither https:// nor http://";
     } else if (strpbrk(host + 3, "/?#@ ") != NULL || host[3] == '\0') {
         fault = "is to be a host and a port, without user, path or slash at the end";
-    } else if (!is_secure(node) && (options->basic_file != NULL || options->api_key_file != NULL) &&
-               strncmp(host, "://127.", 7) != 0 && strncmp(host, "://[::1]", 8) != 0 &&
-               strncmp(host, "://localhost", 12) != 0) {
+    } else if (!is_url(node)) {
+        fault = "is no URL: is its port a number up to 65535?";
+    } else if (!is_secure(node) && has_secret && !transport_is_local(node)) {
         fault = "would get the password in clear: use https";
     } else if (!is_secure(node) && options->cert != NULL) {
         fault = "can take no client certificate: use https";

@@ -56,6 +56,9 @@ struct transport_answer {
 
 struct transport;
 
+/* Whether nothing to this node leaves the machine: 127.0.0.0/8, [::1] or localhost. */
+bool transport_is_local(const char *node);
+
 /* Reads files and checks what can be checked without a connection. Returns NULL with a sentence. */
 struct transport *transport_new(const struct transport_options *options, char *error,
                                 size_t error_size);

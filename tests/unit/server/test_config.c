@@ -100,7 +100,28 @@ static void test_errors_name_line_key_and_rule(void **state)
         {"slots 12\n", ":1: ", ""},
         {"slots = {1, 2}\n", ":1: ", ""},
         {"data_dir = \"never closed\n", ":", ""},
-
+        {"index = solr\n", ":1: ",
+         "index: \"solr\" is neither none nor elasticsearch (which is for OpenSearch, too)"},
+        {"index_mode = 1\n", ":1: ", "index_mode"},
+        {"\nindex_batches_max = 17\n", ":2: ", "index_batches_max: \"17\" is not a number from 1"},
+        {"index_gzip = perhaps\n", ":1: ", "index_gzip: \"perhaps\""},
+        /* Models. */
+        {"model \"m\" {\n  kind = half\n}\n",
+         ":2: ", "model \"m\": kind: \"half\" is neither whole nor fragments"},
+        {"# one\nmodel m { # two\n  index = \"\"\n}\n",
+         ":3: ", "model \"m\": index: \"\" must have 1 to 255 bytes"},
+        {"model m {\n kind = whole\n kind = whole\n}\n",
+         ":3: ", "model \"m\": kind: is given twice"},
+        {"model m { kind = whole }\n\nmodel m { kind = whole }\n", ":3: ", "'m'"},
+        {"model \"m n\" { }\n", ":1: ", "model \"m n\": the name is none of a model (a letter and"},
+        {"model \"\" { }\n", ":1: ", "the name is none of a model"},
+        {"model \"1m\" { }\n", ":1: ", "model \"1m\": the name"},
+        {"model m { colour = red }\n", ":1: ", "colour"},
+        {"model m { slots = 99 }\n", ":1: ", "slots"},
+        {"kind = whole\n", ":1: ", "kind"},
+        {"model { }\n", ":1: ", ""},
+        {"model m { kind = whole\n", ":", "end_of_file"},
+        {"model m\n", ":", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct config config;
@@ -164,6 +185,100 @@ static void test_example(void **state)
 #undef REMARKED
 #undef HAS_LIMIT
 #undef HAS
+}
+
+/* What stands there in remarks is good, too. */
+static void test_remarks_of_the_example(void **state)
+{
+    (void)state;
+    FILE *file = fopen("server/activityd.conf.example", "r");
+    assert_non_null(file);
+    static char text[64 * 1024];
+    char line[1024];
+    size_t length = 0;
+    bool in_model = false;
+    while (fgets(line, sizeof line, file) != NULL) {
+        in_model = in_model || strncmp(line, "# model ", 8) == 0;
+        if (in_model || strncmp(line, "# index_", 8) == 0) {
+            size_t rest = strlen(line + 2);
+            assert_true(length + rest < sizeof text);
+            memcpy(text + length, line + 2, rest + 1);
+            length += rest;
+            in_model = in_model && strcmp(line, "# }\n") != 0;
+        }
+    }
+    assert_int_equal(fclose(file), 0);
+    struct config config;
+    if (load(text, &config) != 0) {
+        fail_msg("%s", error);
+    }
+    assert_int_equal(config.model_count, 1);
+    assert_true(config.models[0].fragments);
+#define GIVEN(name, ...) assert_true(config.name[0] != '\0');
+    CONFIG_INDEX_TEXTS(GIVEN)
+#undef GIVEN
+}
+
+static const struct config_model *model_of(const struct config *config, const char *name)
+{
+    for (uint32_t i = 0; i < config->model_count; i++) {
+        if (strcmp(config->models[i].name, name) == 0) {
+            return &config->models[i];
+        }
+    }
+    fail_msg("no model %s", name);
+    return NULL;
+}
+
+static void test_models_of_the_file(void **state)
+{
+    (void)state;
+    struct config config;
+    if (load(
+            "index = elasticsearch\nmodel \"mediacontainer\" {\n  kind = \"fragments\"\n"
+            "  index = \"{tenant}-media\" # remark }\n  routing = \"{id}\"\n}\n"
+            "model b-2_x.Y { kind = whole }\nslots = 99\nmodel c { routing = \"\" }\nmodel d { }\n",
+            &config) != 0) {
+        fail_msg("%s", error);
+    }
+    assert_int_equal(config.index, CONFIG_INDEX_ELASTICSEARCH);
+    assert_int_equal(config.slots, 99);
+    assert_int_equal(config.model_count, 4);
+    const struct config_model *model = model_of(&config, "mediacontainer");
+    assert_true(model->fragments && model->has_routing);
+    assert_string_equal(model->index, "{tenant}-media");
+    assert_string_equal(model->routing, "{id}");
+    model = model_of(&config, "b-2_x.Y");
+    assert_false(model->fragments || model->has_routing);
+    assert_string_equal(model->index, "");
+    model = model_of(&config, "c");
+    assert_true(model->has_routing);
+    assert_string_equal(model->routing, "");
+    assert_false(model_of(&config, "d")->has_routing);
+}
+
+static void test_so_many_models(void **state)
+{
+    (void)state;
+    static char text[16 * 1024];
+    struct config config;
+    size_t length = 0;
+    for (int i = 0; i <= CONFIG_MODELS_MAX; i++) {
+        if (i == CONFIG_MODELS_MAX) {
+            assert_int_equal(load(text, &config), 0);
+            assert_int_equal(config.model_count, CONFIG_MODELS_MAX);
+        }
+        length += (size_t)snprintf(text + length, sizeof text - length, "model m%d { }\n", i);
+    }
+    assert_int_equal(load(text, &config), -1);
+    assert_non_null(strstr(error, ":257: model \"m256\": there are more than 256 models"));
+    (void)snprintf(text, sizeof text, "model %065d { }\n", 0);
+    text[6] = 'm';
+    assert_int_equal(load(text, &config), -1);
+    assert_non_null(strstr(error, "the name is none of a model"));
+    memmove(text + 7, text + 8, strlen(text + 8) + 1);
+    assert_int_equal(load(text, &config), 0);
+    assert_int_equal(strlen(config.models[0].name), LIMIT_MODEL_LENGTH);
 }
 
 static int arguments(struct config *config, enum config_action *action, int count, ...)
@@ -236,6 +351,18 @@ static void test_flags_that_are_refused(void **state)
         {"--feed-listen", "tls+tcp://10.0.0.1:1", "feed_listen: with --dev only"},
         {"--feed-listen", "tls+tcp://127.0.0.1:7401", "feed_listen: must not be the same"},
         {"--feed-listen", "None", "feed_listen: must begin with"},
+        {"--index-mode", "1", "--index-mode: no such flag"},
+        {"--set", "index_mode=1", "--set index_mode=1: is not KEY=VALUE"},
+        {"--index", "opensearch", "--index: \"opensearch\" is neither none nor elasticsearch"},
+        {"--index", "elasticsearch", "index_nodes: is required with index = elasticsearch"},
+        {"--model", "m kind=half", "--model \"m kind=half\": kind: \"half\" is neither"},
+        {"--model", "m colour=red", "--model \"m colour=red\": \"colour=red\" is none of kind="},
+        {"--model", "m kind", "--model \"m kind\": \"kind\" is none of kind="},
+        {"--model", "m kind=whole kind=whole",
+         "--model \"m kind=whole kind=whole\": kind: is given"},
+        {"--model", "kind=whole", "--model \"kind=whole\": the name is none of a model"},
+        {"--model", " ", "--model \" \": the name is none of a model"},
+        {"--model", NULL, "--model: a value is missing"},
         {"--feed-url", "tcp://x:1", "feed_url: must begin with"},
         {"--feed-queue-frames", "7", "--feed-queue-frames: \"7\" is not a number from 8 to 8192"},
         {"--waits-per-principal", "0", "--waits-per-principal: \"0\""},
@@ -258,6 +385,73 @@ static void test_flags_that_are_refused(void **state)
     assert_string_equal(error, "data_dir: is required (or --dev, for development)");
     assert_int_equal(arguments(&config, &action, 1, "--version"), 0);
     assert_int_equal(action, CONFIG_VERSION);
+}
+
+static void test_flags_of_the_index(void **state)
+{
+    (void)state;
+    struct config config;
+    enum config_action action;
+    assert_int_equal(load("index = elasticsearch\nindex_nodes = \"http://a:1\"\n"
+                          "model m { kind = fragments index = x }\nmodel n { kind = fragments }\n",
+                          &config),
+                     0);
+    if (arguments(&config, &action, 10, "--dev", "--config", path, "--index-gzip", "--index-nodes",
+                  "https://b:2 https://c:3", "--model", "m  routing={id}\tkind=whole",
+                  "--model=o kind=fragments routing=", "--index-refresh-ms=1s") != 0) {
+        fail_msg("%s", error);
+    }
+    assert_int_equal(config.limits.index_mode, 1);
+    assert_true(config.index_gzip);
+    assert_int_equal(config.index_refresh_ms, 1000);
+    assert_string_equal(config.index_nodes, "https://b:2 https://c:3");
+    assert_int_equal(config.model_count, 3);
+    const struct config_model *model = model_of(&config, "m"); /* replaced, not mixed */
+    assert_false(model->fragments);
+    assert_string_equal(model->index, "");
+    assert_string_equal(model->routing, "{id}");
+    assert_true(model_of(&config, "n")->fragments);
+    assert_true(model_of(&config, "o")->fragments);
+    assert_true(model_of(&config, "o")->has_routing);
+
+    assert_int_equal(arguments(&config, &action, 5, "--dev", "--config", path, "--index", "none"),
+                     0);
+    assert_int_equal(config.limits.index_mode, 0);
+    assert_int_equal(config.model_count, 2);
+}
+
+static void test_keys_of_the_index_together(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *one;
+        const char *two;
+        const char *says; /* NULL: it is good */
+    } rows[] = {
+        {"--index-cert=c", "--index-gzip", "index_key: is missing"},
+        {"--index-key=c", "--index-gzip", "index_cert: is missing"},
+        {"--index-key=c", "--index-cert=c", NULL},
+        {"--index-user-file=c", "--index-api-key-file=c", "index_api_key_file: does not go with"},
+        {"--index-retry-first-ms=2s", "--index-retry-most-ms=1s",
+         "index_retry_first_ms: is above index_retry_most_ms"},
+        {"--index-retry-first-ms=2s", "--index-item-retry-most-ms=1s",
+         "index_retry_first_ms: is above index_item_retry_most_ms"},
+        {"--index-retry-first-ms=1s", "--index-retry-most-ms=1s", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct config config;
+        enum config_action action;
+        int outcome = arguments(&config, &action, 5, "--dev", "--index=elasticsearch",
+                                "--index-nodes=https://a:1", rows[i].one, rows[i].two);
+        if ((outcome == 0) != (rows[i].says == NULL) ||
+            (outcome != 0 && strncmp(error, rows[i].says, strlen(rows[i].says)) != 0)) {
+            fail_msg("row %zu says: %s", i, outcome == 0 ? "nothing" : error);
+        }
+        /* They may stay while the index is switched off. */
+        assert_int_equal(arguments(&config, &action, 5, "--dev", "--index=none",
+                                   "--index-nodes=https://a:1", rows[i].one, rows[i].two),
+                         0);
+    }
 }
 
 static void test_what_subscribers_are_told(void **state)
@@ -333,6 +527,9 @@ static void test_help_names_every_key(void **state)
     assert_non_null(strstr(text, "[24h]"));
     assert_non_null(strstr(text, "[8GiB]"));
     assert_non_null(strstr(text, "--check-config"));
+    assert_non_null(strstr(text, "--index-request-bytes "));
+    assert_non_null(strstr(text, "--model "));
+    assert_null(strstr(text, "--index-mode"));
 }
 
 static int make_file(void **state)
@@ -355,8 +552,13 @@ int main(void)
         cmocka_unit_test(test_values_and_suffixes),
         cmocka_unit_test(test_errors_name_line_key_and_rule),
         cmocka_unit_test(test_example),
+        cmocka_unit_test(test_remarks_of_the_example),
+        cmocka_unit_test(test_models_of_the_file),
+        cmocka_unit_test(test_so_many_models),
         cmocka_unit_test(test_flags_win_over_the_file),
         cmocka_unit_test(test_flags_that_are_refused),
+        cmocka_unit_test(test_flags_of_the_index),
+        cmocka_unit_test(test_keys_of_the_index_together),
         cmocka_unit_test(test_what_subscribers_are_told),
         cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_help_names_every_key),

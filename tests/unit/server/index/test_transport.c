@@ -1,6 +1,8 @@
 /* What is refused before a connection is tried; how requests go is tested in tests/e2e. */
 #include "tests/unit/server/index/batches.h"
 
+#include <unistd.h>
+
 #include "server/index/gzip.h"
 #include "server/index/transport.h"
 
@@ -45,7 +47,10 @@ static void nodes(void **state)
                 {"https://", "host and a port"},
                 {"https://user@index.example", "without user"},
                 {"https://index.example/", "without user"},
-                {"https://index.example?x", "without user"}};
+                {"https://index.example?x", "without user"},
+                {"https://index.example:92000", "port"},
+                {"https://index.example:search", "port"},
+                {"https://[::1:9200", "no URL"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct transport_options options = options_for(&rows[i].node);
         if (rows[i].said != NULL) {
@@ -91,6 +96,46 @@ static void security(void **state)
     assert_refused(&options, "1 to 16");
 }
 
+static void nodes_of_this_machine(void **state)
+{
+    (void)state;
+    static const char *const local[] = {"http://127.0.0.1:9200", "http://127.8.9.10",
+                                        "http://[::1]:9200",     "http://[::1]",
+                                        "http://localhost:9200", "https://localhost"};
+    static const char *const others[] = {"http://127.0.0.1.example.org:9200",
+                                         "http://127.example.org",
+                                         "http://localhost.example.org:9200",
+                                         "http://localhosts",
+                                         "http://[::2]:9200",
+                                         "http://[::1",
+                                         "http://10.0.0.1:127",
+                                         "127.0.0.1:9200",
+                                         "http://127.1",
+                                         "http://"};
+    char file[] = "/tmp/activityd-user-XXXXXX";
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "me:secret\n", 10), 10);
+    assert_int_equal(close(fd), 0);
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
+        char error[512];
+        assert_true(transport_is_local(local[i]));
+        struct transport_options options = options_for(&local[i]);
+        options.basic_file = file;
+        struct transport *transport = transport_new(&options, error, sizeof error);
+        assert_non_null(transport);
+        transport_free(transport);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char error[512];
+        assert_false(transport_is_local(others[i]));
+        struct transport_options options = options_for(&others[i]);
+        options.basic_file = file;
+        assert_null(transport_new(&options, error, sizeof error));
+    }
+    assert_int_equal(unlink(file), 0);
+}
+
 static void bodies_become_smaller(void **state)
 {
     (void)state;
@@ -115,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes),
         cmocka_unit_test(security),
+        cmocka_unit_test(nodes_of_this_machine),
         cmocka_unit_test(bodies_become_smaller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
