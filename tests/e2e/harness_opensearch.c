@@ -237,11 +237,23 @@ void opensearch_resume(struct opensearch *node)
     assert_int_equal(kill(node->pid, SIGCONT), 0);
 }
 
+struct opensearch opensearch_of(const struct opensearch *node)
+{
+    struct opensearch other = *node;
+    other.connection = NULL;
+    return other;
+}
+
+void opensearch_hang_up(struct opensearch *node)
+{
+    curl_easy_cleanup(node->connection);
+    node->connection = NULL;
+}
+
 void opensearch_end(struct opensearch *node)
 {
     opensearch_kill(node);
-    curl_easy_cleanup(node->connection);
-    node->connection = NULL;
+    opensearch_hang_up(node);
 }
 
 /* ---- Requests ---- */

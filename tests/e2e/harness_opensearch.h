@@ -51,6 +51,11 @@ void opensearch_resume(struct opensearch *node); /* SIGCONT */
 /* Kills it and frees what belongs to it; accepts one that was never started. */
 void opensearch_end(struct opensearch *node);
 
+/* Another way to ask the same node, for another thread; it must not start or stop it. Ended by
+ * opensearch_hang_up. */
+struct opensearch opensearch_of(const struct opensearch *node);
+void opensearch_hang_up(struct opensearch *node);
+
 struct opensearch_reply {
     int status; /* of HTTP; 0: no complete reply came */
     char *body; /* terminated; the caller frees it */
