@@ -199,7 +199,7 @@ static void test_remarks_of_the_example(void **state)
     bool in_model = false;
     while (fgets(line, sizeof line, file) != NULL) {
         in_model = in_model || strncmp(line, "# model ", 8) == 0;
-        if (in_model || strncmp(line, "# index_", 8) == 0) {
+        if (in_model || (strncmp(line, "# index_", 8) == 0 && strstr(line, " = \"") != NULL)) {
             size_t rest = strlen(line + 2);
             assert_true(length + rest < sizeof text);
             memcpy(text + length, line + 2, rest + 1);
