@@ -24,7 +24,7 @@
 #define PER_REQUEST   10u
 #define PER_DOCUMENT  3u /* so many of a request's changes at most are of one document */
 #define PAUSE_MS      25u
-#define PAUSE_AWAY_MS 200u /* while the index starts again, so that recording outlasts it */
+#define PAUSE_AWAY_MS 400u /* while the index starts again, so that recording outlasts it */
 #define CALL_MS       20000u
 #define LATE_MS       1500u /* above index_answer_ms below */
 #define ONE_IN        20u
@@ -68,7 +68,7 @@ static void write_configuration(void)
                    "index_retry_most_ms = 100\n"
                    "index_item_retry_most_ms = 100\n"
                    "flush_delay_ms = 10\n"
-                   "flush_documents = 20\n"
+                   "flush_documents = 6\n"
                    "feed_keep_ms = 600s\n"
                    "model \"orders\" {\n    kind = fragments\n}\n",
                    faults_port(faults));

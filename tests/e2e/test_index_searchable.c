@@ -48,6 +48,7 @@ static int set_up(void **state)
     (void)snprintf(text, sizeof text,
                    "index = elasticsearch\n"
                    "index_nodes = \"%s\"\n"
+                   "index_retry_first_ms = 20\n"
                    "index_retry_most_ms = 100\n"
                    "index_item_retry_most_ms = 100\n"
                    "model \"orders\" {\n    kind = fragments\n}\n",
