@@ -68,12 +68,78 @@ static void everything_else_is_told_with_its_position(void **state)
     assert_bad("{\"a\":\"\\u12", "an invalid escape at position 7");
     assert_bad("{\"a\":\"\n\"}", "a control character at position 7");
     assert_bad("{\"a\"\v:1}", "a control character at position 5");
-    assert_int_equal(check("{\"a\":1,}", 8), 1);
-    assert_int_equal(check("{\"a\":01}", 8), 1);
-    assert_int_equal(check("{\"a\":1", 6), 1);
-    assert_int_equal(check("{a:1}", 5), 1);
-    assert_int_equal(check("{/**/}", 6), 1);
-    assert_int_equal(check("{\"a\":\"\\x\"}", 10), 1);
+}
+
+static void what_is_no_json_is_explained(void **state)
+{
+    (void)state;
+    assert_bad("{\"a\":1,}", "parse error: invalid object key (must be a string) at position 8");
+    assert_bad("{\"a\":1", "parse error: premature EOF at position 7");
+    assert_bad("{\"a\":\"xyz", "parse error: premature EOF at position 10");
+    assert_bad("{\"a\":nul", "lexical error: invalid string in json text at position 9");
+    assert_bad("{\"a\" 1}", "parse error: object key and value must be separated by a colon (':') "
+                            "at position 6");
+    static const char *const others[] = {
+        "{\"a\":01}",   "{a:1}",      "{/**/}",     "{\"a\":\"\\x\"}", "{\"a\":1.}",  "{\"a\":-}",
+        "{\"a\":+1}",   "{\"a\":.5}", "{\"a\":1e}", "{\"a\":NaN}",     "{\"a\":tru}", "{'a':1}",
+        "{\"a\":[1,]}", "{\"a\":1]",  "{]",         "{\"a\"}"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (check(others[i], strlen(others[i])) != 1 || strstr(why, "error: ") == NULL) {
+            fail_msg("%s: %s", others[i], why);
+        }
+    }
+    assert_int_equal(check("{\"a\":1}\0", 8), 1); /* a NUL is no blank */
+    assert_int_equal(check("{\"a\":\"\0\"}", 9), 1);
+}
+
+static size_t put_keys(char *text, const char *before, unsigned count)
+{
+    size_t length = 0;
+    for (unsigned i = 0; i < count; i++) {
+        length += (size_t)sprintf(text + length, "%s\"%s%u\":0", i == 0 ? "" : ",", before, i);
+    }
+    return length;
+}
+
+/* The keys of an object are known until it ends, however many there were in those inside of it, and
+ * those are forgotten. */
+static void keys_belong_to_their_object(void **state)
+{
+    (void)state;
+    enum { OUTER = 29, INNER = 3000 }; /* the table grows inside */
+    static char text[128 * 1024];
+    for (unsigned again = 0; again <= OUTER; again++) {
+        size_t length = (size_t)sprintf(text, "{");
+        length += put_keys(text + length, "o", OUTER);
+        for (unsigned round = 0; round < 2; round++) {
+            length += (size_t)sprintf(text + length, ",\"in%u\":[{", round);
+            length += put_keys(text + length, "o", round == 0 ? INNER : 7);
+            length += (size_t)sprintf(text + length, ",\"deeper\":{");
+            length += put_keys(text + length, "o", 40);
+            length += (size_t)sprintf(text + length, "}}]");
+        }
+        length += (size_t)sprintf(text + length, ",\"o%u\":0}", again);
+        if (check(text, length) != (again < OUTER)) { /* the last one is new out here */
+            fail_msg("o%u: %s", again, why);
+        }
+        assert_true(again == OUTER || strstr(why, "duplicate object key") != NULL);
+    }
+}
+
+/* Objects that have ended cost no memory. */
+static void small_objects_need_little(void **state)
+{
+    (void)state;
+    static char text[64 * 1024];
+    size_t length = (size_t)sprintf(text, "{\"a\":[");
+    while (length < sizeof text - 64) {
+        length += (size_t)sprintf(text + length, "{\"a\":{\"b\":{\"c\":0,\"d\":0}}},");
+    }
+    length += (size_t)sprintf(text + length, "0]}");
+    struct arena arena;
+    arena_init(&arena, memory, 4u * LIMIT_JSON_BYTES + 16384);
+    assert_int_equal(
+        json_check((struct view){(const uint8_t *)text, length}, &arena, why, sizeof why), 0);
 }
 
 static void levels_are_counted(void **state)
@@ -141,6 +207,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_are_taken),
         cmocka_unit_test(everything_else_is_told_with_its_position),
+        cmocka_unit_test(what_is_no_json_is_explained),
+        cmocka_unit_test(keys_belong_to_their_object),
+        cmocka_unit_test(small_objects_need_little),
         cmocka_unit_test(levels_are_counted),
         cmocka_unit_test(the_largest_documents_fit),
         cmocka_unit_test(memory_that_is_too_small_refuses),
