@@ -222,7 +222,7 @@ static void start_recorder(struct recorder *recorder, uint32_t number)
 
 /* What a subscriber has seen; its thread's until follower_stop. */
 struct witness {
-    struct opensearch node; /* a connection of its own, past the faults */
+    struct opensearch node; /* past the faults */
     struct announcement *announcements;
     size_t announcement_count;
     size_t announcement_room;
@@ -310,7 +310,7 @@ static void witness_end(struct witness *witness)
     }
     free(witness->sightings);
     free(witness->announcements);
-    opensearch_end(&witness->node);
+    opensearch_hang_up(&witness->node);
 }
 
 /* ---- What happens meanwhile ---- */
@@ -420,8 +420,8 @@ static void the_index_equals_the_model_whatever_goes_wrong(void **state)
     opensearch_needed(&node);
     static struct recorder recorders[RECORDERS];
     static struct witness witness;
-    witness.node = (struct opensearch){.timeout_ms = 3000};
-    (void)snprintf(witness.node.url, sizeof witness.node.url, "%s", node.url);
+    witness.node = opensearch_of(&node);
+    witness.node.timeout_ms = 3000;
     struct follower follower = {.server = &server,
                                 .who = "watcher",
                                 .contiguous = true,

@@ -142,8 +142,8 @@ struct caller {
     uint32_t number;
     uint32_t rounds;
     uint32_t found;
-    struct opensearch node; /* a connection of its own */
-    char fault[512];        /* "": none */
+    struct opensearch node;
+    char fault[512]; /* "": none */
 };
 
 static void work(struct caller *caller, activity_client *client, uint32_t round)
@@ -201,13 +201,13 @@ static void what_is_searchable_is_found(void **state)
     uint64_t before = count_refreshes();
     uint64_t began_ms = now_ms();
     for (uint32_t i = 0; i < CALLERS; i++) {
-        callers[i] = (struct caller){.number = i, .rounds = test_count(ROUNDS)};
-        (void)snprintf(callers[i].node.url, sizeof callers[i].node.url, "%s", node.url);
+        callers[i] = (struct caller){
+            .number = i, .rounds = test_count(ROUNDS), .node = opensearch_of(&node)};
         assert_int_equal(pthread_create(&callers[i].thread, NULL, run_caller, &callers[i]), 0);
     }
     for (uint32_t i = 0; i < CALLERS; i++) {
         assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
-        opensearch_end(&callers[i].node);
+        opensearch_hang_up(&callers[i].node);
     }
     uint64_t found = 0;
     for (uint32_t i = 0; i < CALLERS; i++) {
