@@ -12,7 +12,8 @@ static int set_up(void **state)
 {
     (void)state;
     scene_make(&scene);
-    server_start(&server, &scene, NULL);
+    static const char *const flags[] = {"--model", "orders kind=fragments", NULL};
+    server_start(&server, &scene, flags);
     client = client_of(&server, "worker", NULL, NULL, NULL);
     return 0;
 }
@@ -335,6 +336,140 @@ static void test_bad_input_names_the_field(void **state)
     activity_result_free(result);
 }
 
+/* ---- What is recorded for an index ---- */
+
+static struct activity_bytes text_bytes(const char *text)
+{
+    return (struct activity_bytes){text, text == NULL ? 0 : strlen(text)};
+}
+
+static struct activity_document_change change_of(const char *model, const char *json,
+                                                 const char *merge_patch)
+{
+    return (struct activity_document_change){.model = model,
+                                             .document_id = "border",
+                                             .affected_model = "Border",
+                                             .json = text_bytes(json),
+                                             .merge_patch = text_bytes(merge_patch)};
+}
+
+/* A good change, and the one that is looked at. */
+static int record_second(struct activity_document_change change)
+{
+    const struct activity_document_change changes[] = {change_of("assets", "{}", NULL), change};
+    const struct activity_record_request request = {.changes = changes, .change_count = 2};
+    return activity_record_changes(client, &request, NULL, NULL, &error);
+}
+
+static void assert_change_refused(struct activity_document_change change, const char *field,
+                                  const char *words)
+{
+    assert_int_equal(record_second(change), ACTIVITY_INVALID_ARGUMENT);
+    assert_string_equal(error.reason, "BAD_FIELD");
+    assert_string_equal(error.field, field);
+    if (strstr(error.message, words) == NULL) {
+        fail_msg("%s", error.message);
+    }
+}
+
+/* Of those two models. */
+static size_t documents_recorded(void)
+{
+    const struct activity_find_request find = {.model_changes = true, .observe = true};
+    activity_result *result;
+    assert_ok(activity_find(client, &find, NULL, &result, &error), error);
+    const struct activity_page *page = activity_result_page(result);
+    size_t count = 0;
+    for (size_t i = 0; i < page->model_change_count; i++) {
+        const char *model = page->model_changes[i].model;
+        count += strcmp(model, "assets") == 0 || strcmp(model, "orders") == 0;
+    }
+    activity_result_free(result);
+    return count;
+}
+
+static void test_bad_documents_are_named_and_nothing_is_recorded(void **state)
+{
+    (void)state;
+    assert_change_refused(change_of("orders", "{}", NULL), "changes[1].json",
+                          "document \"border\" of orders; send merge_patch, or configure");
+    assert_change_refused(change_of("assets", NULL, "{}"), "changes[1].merge_patch",
+                          "document \"border\" of assets; send json, or configure");
+    assert_change_refused(change_of("assets", "{}", "{}"), "changes[1].merge_patch", "send json");
+    assert_change_refused(change_of("assets", "{\"a\":1,}", NULL), "changes[1].json",
+                          "at position 8 in document \"border\" of assets");
+    assert_change_refused(change_of("assets", "{\"a\":[1", NULL), "changes[1].json",
+                          "premature EOF at position 8");
+    assert_change_refused(change_of("orders", NULL, "{\"a\":1,\"\\u0061\":2}"),
+                          "changes[1].merge_patch", "duplicate object key at position 15");
+    assert_change_refused(change_of("orders", NULL, "[]"), "changes[1].merge_patch",
+                          "another value at position 1");
+    assert_change_refused(change_of("assets", "{\"a\":\"\xC3\x28\"}", NULL), "changes[1].json",
+                          "no UTF-8 at position 7");
+    struct activity_document_change change = change_of("orders", NULL, "{}");
+    change.deleted = true;
+    assert_change_refused(change, "changes[1].merge_patch", "beside deleted");
+    static char text[512 * 1024 + 1]; /* one byte too long */
+    memset(text, ' ', sizeof text);
+    memcpy(text, "{}", 2);
+    change = change_of("assets", NULL, NULL);
+    change.json = (struct activity_bytes){text, sizeof text};
+    assert_change_refused(change, "changes[1].json", "524288 bytes, found 524289");
+    char deep[132];
+    memcpy(deep, "{\"\":", 4);
+    memset(deep + 4, '[', 64);
+    memset(deep + 68, ']', 64);
+    change = change_of("orders", NULL, NULL);
+    change.merge_patch = (struct activity_bytes){deep, sizeof deep};
+    assert_change_refused(change, "changes[1].merge_patch", "more than 64 levels at position 68");
+    char id[514]; /* 513 bytes */
+    memset(id, 'x', sizeof id - 1);
+    id[513] = '\0';
+    change = change_of("assets", "{}", NULL);
+    change.document_id = id;
+    assert_change_refused(change, "changes[1].document_id", "512");
+    assert_int_equal(documents_recorded(), 0);
+
+    id[512] = '\0';
+    assert_ok(record_second(change), error);
+    change.json.size = 0;
+    change.deleted = true;
+    change.model = "orders";
+    assert_ok(record_second(change), error);
+    change = change_of("assets", NULL, NULL); /* the good one may be the longest, too */
+    change.json = (struct activity_bytes){text, sizeof text - 1};
+    assert_ok(record_second(change), error);
+    assert_ok(record_second(change_of("orders", NULL, "{\"a\":{\"b\":null}}")), error);
+    assert_int_equal(documents_recorded(), 4);
+}
+
+/* A repetition is the same in all that is sent: another patch or urgency is another request. */
+static void test_a_repeated_request_has_the_same_changes(void **state)
+{
+    (void)state;
+    struct activity_document_change change = change_of("orders", NULL, "{\"a\":1}");
+    struct activity_record_request request = {.changes = &change, .change_count = 1};
+    struct activity_recorded first;
+    struct activity_recorded again;
+    assert_int_equal(activity_request_id_new(request.request_id), ACTIVITY_OK);
+    assert_ok(activity_record_changes(client, &request, NULL, &first, &error), error);
+    assert_ok(activity_record_changes(client, &request, NULL, &again, &error), error);
+    assert_true(first.ticket == again.ticket);
+    request.urgent = true;
+    assert_int_equal(activity_record_changes(client, &request, NULL, NULL, &error),
+                     ACTIVITY_INVALID_ARGUMENT);
+    assert_string_equal(error.reason, "REQUEST_ID_REUSED");
+    request.urgent = false;
+    change.merge_patch = text_bytes("{\"a\":2}");
+    assert_int_equal(activity_record_changes(client, &request, NULL, NULL, &error),
+                     ACTIVITY_INVALID_ARGUMENT);
+    assert_string_equal(error.reason, "REQUEST_ID_REUSED");
+    assert_int_equal(activity_request_id_new(request.request_id), ACTIVITY_OK);
+    request.urgent = true;
+    assert_ok(activity_record_changes(client, &request, NULL, &again, &error), error);
+    assert_true(first.ticket != again.ticket);
+}
+
 static void test_server_info_and_rights(void **state)
 {
     (void)state;
@@ -394,6 +529,8 @@ int main(void)
         cmocka_unit_test(test_a_batch_answers_in_order),
         cmocka_unit_test(test_find_pages_through_everything_in_order),
         cmocka_unit_test(test_bad_input_names_the_field),
+        cmocka_unit_test(test_bad_documents_are_named_and_nothing_is_recorded),
+        cmocka_unit_test(test_a_repeated_request_has_the_same_changes),
         cmocka_unit_test(test_server_info_and_rights),
         cmocka_unit_test(test_state_hash_is_stable_while_nothing_happens),
     };
