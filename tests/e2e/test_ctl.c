@@ -13,7 +13,8 @@ static int set_up(void **state)
 {
     (void)state;
     scene_make(&scene);
-    server_start(&server, &scene, NULL);
+    static const char *const flags[] = {"--model", "orders kind=fragments", NULL};
+    server_start(&server, &scene, flags);
     ctl_set_up(&scene, &server);
     return 0;
 }
@@ -189,6 +190,40 @@ static void test_changes_carry_the_names_of_the_seed(void **state)
     assert_says("line 1: \"affectedModel\"");
 }
 
+static void test_documents_and_patches_for_an_index(void **state)
+{
+    (void)state;
+    assert_shell("echo '{\"a\":null}' >$dir/patch; $ctl record orders 7 Order --patch $dir/patch "
+                 "--urgent",
+                 0);
+    assert_says("1 change recorded in 1 request, ticket ");
+    assert_shell("$ctl record orders 7 Order --body $dir/patch", 1);
+    assert_says("changes[0].json");
+    assert_says("document \"7\" of orders; send merge_patch");
+    assert_shell("$ctl record assets 7 Asset --patch $dir/patch", 1);
+    assert_says("changes[0].merge_patch");
+    assert_shell("echo '{\"a\":1,}' | $ctl record assets 7 Asset --body -", 1);
+    assert_says("at position 8 in document \"7\" of assets");
+    assert_shell("$ctl record orders 7 Order --deleted --urgent", 0);
+    assert_shell("$ctl record orders 7 Order --patch $dir/patch --body $dir/patch", 2);
+    assert_says("one of both, once");
+    assert_shell("$ctl record orders 7 Order --patch $dir/nothing", 1);
+    assert_shell("(echo '{\"model\":\"orders\",\"id\":8,\"affectedModel\":\"Order\",\"mergePatch\":"
+                 "{\"a\":{\"b\":null}}}'; echo '{\"model\":\"assets\",\"id\":8,\"affectedModel\":"
+                 "\"Asset\",\"json\":{}}') | $ctl record - --urgent",
+                 0);
+    assert_says("2 changes recorded in 1 request");
+    assert_shell("echo '{\"model\":\"orders\",\"id\":8,\"affectedModel\":\"Order\",\"mergePatch\":"
+                 "[]}' | $ctl record -",
+                 2);
+    assert_says("line 1: \"mergePatch\": an object");
+    assert_shell(
+        "echo '{\"model\":\"orders\",\"id\":8,\"affectedModel\":\"Order\",\"mergePatch\":{},"
+        "\"json\":{}}' | $ctl record -",
+        2);
+    assert_says("only without json");
+}
+
 static void test_pipe_copies_and_tells(void **state)
 {
     (void)state;
@@ -219,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_exit_codes_tell_what_happened),
         cmocka_unit_test(test_batches_of_lines),
         cmocka_unit_test(test_changes_carry_the_names_of_the_seed),
+        cmocka_unit_test(test_documents_and_patches_for_an_index),
         cmocka_unit_test(test_pipe_copies_and_tells),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
