@@ -73,6 +73,19 @@ static void expect_query(const struct method *method, struct bytes body)
     expect(!writer.failed && bytes_equal(bytes_of(again, (size_t)(writer.at - again)), body));
 }
 
+/* Each change is of its model's kind, and carries an object or nothing. */
+static void expect_changes(const struct command_record *record)
+{
+    struct reader reader = reader_of(record->changes);
+    struct command_change change;
+    while (command_change_next(&reader, &change)) {
+        expect(change.fragment == bytes_equal(change.model, bytes_of("f", 1)));
+        expect(change.json.length == 0 ||
+               (!change.deleted && memchr(change.json.at, '{', change.json.length) != NULL));
+    }
+    expect(!reader.failed);
+}
+
 static void expect_body(const struct method *method, struct bytes body)
 {
     static struct command command;
@@ -80,6 +93,9 @@ static void expect_body(const struct method *method, struct bytes body)
         struct reader reader = reader_of(body);
         expect(command_decode(&reader, &command) && reader.at == reader.end);
         expect(command_effects_max(body) > 0);
+        if (command.kind == COMMAND_RECORD) {
+            expect_changes(&command.record);
+        }
     } else if (method->route != ROUTE_LOCAL) {
         expect_query(method, body);
     }
@@ -88,9 +104,12 @@ static void expect_body(const struct method *method, struct bytes body)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct request_scratch *scratch;
+    static const struct model_kind models[] = {{"f", true}};
+    static const struct model_kinds kinds = {models, 1, false};
     if (scratch == NULL) {
         scratch = request_scratch_new();
         expect(scratch != NULL);
+        request_scratch_set_kinds(scratch, &kinds);
     }
     if (size == 0) {
         return 0;

@@ -462,7 +462,7 @@ static void json_long(void)
     put_filled(&inner, 4, ' ', LIMIT_JSON_BYTES + 1);
     put_message(&payload, 2, &inner);
 }
-/* 37 times its length in jansson's memory: the arena ends first. */
+/* As many objects as there may be, and never their end. */
 static void json_greedy(void)
 {
     start_changes();
