@@ -220,14 +220,20 @@ static inline void example_record(example_taker take)
     change.json = example_bytes("{\"title\":\"Day 12\"}", 18);
     change.n_groups = 1;
     change.groups = (char **)example_groups;
-    Activity__V1__DocumentChange *changes[] = {&change};
+    Activity__V1__DocumentChange patch = ACTIVITY__V1__DOCUMENT_CHANGE__INIT;
+    patch.model = example_text("orders");
+    patch.document_id = example_text("A-7");
+    patch.affected_model = example_text("order");
+    patch.merge_patch = example_bytes("{\"state\":\"paid\"}", 16);
+    Activity__V1__DocumentChange *changes[] = {&change, &patch};
     Activity__V1__RecordModelChangesRequest request =
         ACTIVITY__V1__RECORD_MODEL_CHANGES_REQUEST__INIT;
     request.request_id =
         example_bytes("\x01\x93\xb2\x6e\x58\xf4\x7c\x0a\x8f\x11\x4d\xe2\x6a\x9b\xc3\x50", 16);
-    request.n_changes = 1;
+    request.n_changes = 2;
     request.changes = changes;
     request.job_id = EXAMPLE_JOB;
+    request.urgent = true;
     Activity__V1__RecordModelChangesResponse response =
         ACTIVITY__V1__RECORD_MODEL_CHANGES_RESPONSE__INIT;
     response.ticket = EXAMPLE_TICKET;
