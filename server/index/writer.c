@@ -25,6 +25,7 @@ struct index_writer {
     struct index_options options;
     struct index_calls calls;
     struct transport *transport;
+    char bulk_path[sizeof REPLY_FILTER + 64];
     pthread_t thread;
 
     pthread_mutex_t lock; /* of what follows */
@@ -205,7 +206,7 @@ static bool send_bulk(struct index_writer *writer, uint32_t job)
         return false;
     }
     struct transport_request request = {.method = "POST",
-                                        .path = "/_bulk?" REPLY_FILTER,
+                                        .path = writer->bulk_path,
                                         .content_type = "application/x-ndjson",
                                         .body = piece.body,
                                         .owner = errand};
@@ -634,6 +635,10 @@ static struct index_writer *make(const struct index_options *options,
     writer->errands = calloc(transport.requests_max, sizeof *writer->errands);
     writer->transport =
         writer->errands == NULL ? NULL : transport_new(&transport, error, error_size);
+    /* A shard that cannot be written now fails its documents before we take the whole index for
+     * hanging. */
+    (void)snprintf(writer->bulk_path, sizeof writer->bulk_path, "/_bulk?timeout=%ums&" REPLY_FILTER,
+                   options->transport.answer_ms / 3 + 1);
     uint64_t seed = (uint64_t)(uintptr_t)writer ^ now(writer);
     writer->backoff = (struct backoff){options->retry_first_ms, options->retry_most_ms, seed};
     writer->item_backoff =

@@ -41,6 +41,7 @@ static void write_configuration(void)
     (void)snprintf(text, sizeof text,
                    "index = elasticsearch\n"
                    "index_nodes = \"%s\"\n"
+                   "index_answer_ms = 6000\n"
                    "index_retry_first_ms = 50\n"
                    "index_retry_most_ms = 500\n"
                    "index_item_retry_most_ms = 500\n"
@@ -483,6 +484,40 @@ static void a_missing_index_is_told_and_waited_for(void **state)
     assert_source("nowhere", "1", "{\"n\":1}");
 }
 
+/* One that is refused a shard (it wants two copies, and there is one) rests, the others do not. */
+static void a_shard_that_cannot_be_written_is_waited_for(void **state)
+{
+    (void)state;
+    opensearch_needed(&node);
+    int status = 0;
+    make_index("lonely", "\"n\":{\"type\":\"integer\"}");
+    json_decref(opensearch_ask(&node, "PUT", "/acme-lonely/_settings",
+                               "{\"index.number_of_replicas\":1,"
+                               "\"index.write.wait_for_active_shards\":\"2\"}",
+                               &status));
+    assert_int_equal(status, 200);
+    struct activity_document_change change = whole("1", "{\"n\":1}");
+    change.model = "lonely";
+    struct activity_recorded recorded = record_all(&change, 1, true);
+    uint64_t end = now_ms() + 20000;
+    while (index_status()->resting_documents == 0 && now_ms() < end) {
+        sleep_ms(20);
+    }
+    const struct activity_index_status *told = index_status();
+    assert_int_equal(told->resting_documents, 1);
+    assert_int_equal(told->state, ACTIVITY_INDEX_READY);
+    assert_string_equal(told->why->code, "unavailable_shards_exception");
+    await(record("beside", "{\"n\":1}").ticket, ACTIVITY_STAGE_ACKED);
+    bool reached = true;
+    assert_ok(wait_for(recorded.ticket, ACTIVITY_STAGE_ACKED, 0, &reached), error);
+    assert_false(reached);
+    json_decref(opensearch_ask(&node, "PUT", "/acme-lonely/_settings",
+                               "{\"index.write.wait_for_active_shards\":\"1\"}", &status));
+    assert_int_equal(status, 200);
+    await(recorded.ticket, ACTIVITY_STAGE_ACKED);
+    assert_source("lonely", "1", "{\"n\":1}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup(a_refused_document_holds_back_itself_alone, begin),
         cmocka_unit_test_setup(what_was_refused_is_written_once_the_cause_is_gone, begin),
         cmocka_unit_test_setup(a_change_of_the_other_kind_is_refused, begin),
+        cmocka_unit_test_setup(a_shard_that_cannot_be_written_is_waited_for, begin),
         cmocka_unit_test_setup(a_missing_index_is_told_and_waited_for, begin),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

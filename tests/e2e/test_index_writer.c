@@ -62,7 +62,7 @@ static void a_batch_is_written(void **state)
     assert_int_equal(seen("_bulk"), 1);
     const struct index_request *request = index_request(server, index_seen(server) - 1);
     assert_string_equal(request->method, "POST");
-    assert_non_null(strstr(request->path, "/_bulk?filter_path="));
+    assert_non_null(strstr(request->path, "/_bulk?timeout=1667ms&filter_path="));
     assert_non_null(strstr(request->head, "Content-Type: application/x-ndjson"));
     assert_null(strstr(request->head, "Expect"));
     assert_int_equal(request->body[request->length - 1], '\n');
