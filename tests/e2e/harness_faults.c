@@ -50,8 +50,8 @@ struct faults {
 
 const char *fault_name(enum fault fault)
 {
-    static const char *const names[FAULTS] = {"429",        "503",     "lost",
-                                              "unanswered", "partial", "late"};
+    static const char *const names[FAULTS] = {"429",     "503",  "lost",     "unanswered",
+                                              "partial", "late", "overtaken"};
     return names[fault];
 }
 
@@ -266,6 +266,9 @@ static bool forward(struct channel *channel, const struct message *request, cons
 {
     struct faults *faults = channel->faults;
     enum received received = RECEIVED_NOTHING;
+    if (plan->faulty && plan->fault == FAULT_OVERTAKEN) {
+        sleep_ms(plan->late_ms); /* the client may have given it up meanwhile */
+    }
     if (send_bytes(channel->index, request->bytes, request->length)) {
         received = receive_message(channel->index, answer);
     }

@@ -14,6 +14,7 @@ enum fault {
     FAULT_UNANSWERED,      /* the index has answered, and the connection is cut instead */
     FAULT_ANSWERED_PARTLY, /* or amid the answer */
     FAULT_LATE,            /* the answer comes late */
+    FAULT_OVERTAKEN,       /* the index gets it late, maybe after a repetition and what came next */
     FAULTS
 };
 /* For messages. Static. */
