@@ -5,12 +5,16 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* A number from the environment (SECONDS_PER_WINDOW, WINDOWS). */
 uint32_t bench_setting(const char *name, uint32_t standard);
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t measure_ns(void);
+/* Processor time of all threads of another process so far, in us (to 10 ms). Unlike its speed it
+ * depends little on what else the machine does. */
+uint64_t measure_cpu_us(pid_t process);
 
 struct series {
     double values[64];
