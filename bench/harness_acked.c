@@ -131,14 +131,20 @@ static void take(struct run *run, const struct activity_completion *done)
 
 /* ---- A window ---- */
 
-static uint64_t documents_written(activity_client *root)
+struct written {
+    uint64_t documents;
+    uint64_t batches;
+};
+
+static struct written written_so_far(activity_client *root)
 {
     struct activity_error error;
     activity_result *result = NULL;
     succeed(activity_get_index_status(root, NULL, &result, &error), &error, "index status");
-    uint64_t count = activity_result_index_status(result)->acked_documents;
+    const struct activity_index_status *status = activity_result_index_status(result);
+    struct written written = {status->acked_documents, status->batches};
     activity_result_free(result);
-    return count;
+    return written;
 }
 
 static bool may_send(const struct run *run, uint64_t began)
@@ -161,7 +167,7 @@ struct acked_result acked_run(const struct acked_options *options, struct docume
     run->latencies = malloc(LATENCIES * sizeof run->latencies[0]);
     run->window = activity_window_new(options->client, ACKED_OPEN_MAX, &error);
     assert_true(run->latencies != NULL && run->window != NULL);
-    uint64_t written = documents_written(options->root);
+    struct written before = written_so_far(options->root);
     uint64_t began = measure_ns();
     uint64_t end = began + (uint64_t)milliseconds * 1000000u;
     bool more = true;
@@ -179,9 +185,11 @@ struct acked_result acked_run(const struct acked_options *options, struct docume
         }
     }
     double seconds = (double)(measure_ns() - began) / 1e9;
+    struct written after = written_so_far(options->root);
     struct acked_result result = {
         .changes = (double)run->acked / seconds,
-        .documents = (double)(documents_written(options->root) - written) / seconds,
+        .documents = (double)(after.documents - before.documents) / seconds,
+        .batches = (double)(after.batches - before.batches) / seconds,
         .p50_ms = (double)latency_at(run->latencies, run->latency_count, 0.5) / 1e6,
         .p99_ms = (double)latency_at(run->latencies, run->latency_count, 0.99) / 1e6};
     assert_true(run->acked == run->sent);

@@ -6,9 +6,11 @@
 #include "bench/harness_documents.h"
 #include "tests/e2e/harness.h"
 
-/* Requests of which the changes are not in the index yet: with it the client waits as one would
- * that is not to fill the service's queue. */
-#define ACKED_OPEN_MAX 128u
+/* Requests of which the changes are not in the index yet; with so many the client waits, as one
+ * that is not to fill the service's queue. With 200 changes in each it is less than there are
+ * documents, so that none is combined with its change of the round before; and enough for more
+ * changes within flush_delay_ms than a client can record. */
+#define ACKED_OPEN_MAX 240u
 
 struct acked_options {
     activity_client *client; /* read and write */
@@ -25,6 +27,7 @@ struct acked_options {
 struct acked_result {
     double changes;   /* per second, from the first one sent until all are accepted by the index */
     double documents; /* that were written, the same */
+    double batches;   /* in which they were, the same */
     double p50_ms;    /* from the record sent until its client knows that all is in the index */
     double p99_ms;
 };

@@ -188,13 +188,19 @@ static void measure_fragments(uint32_t times)
 
 static void measure_lag(void)
 {
-    static struct series middle, late;
+    static struct series middle, late, batches, index_us;
     struct acked_options paced = recorded[OURS];
     paced.per_request = PACE_PER_REQUEST;
     paced.per_second = PACE;
     documents_walk_set(&walks[OURS], 5);
     for (uint32_t w = 0; w < windows; w++) {
+        uint64_t before_us = measure_cpu_us(node.pid);
+        uint64_t began = measure_ns();
         struct acked_result result = acked_run(&paced, &walks[OURS], milliseconds, UINT64_MAX);
+        double changes = result.changes * (double)(measure_ns() - began) / 1e9;
+        settle();
+        series_add(&index_us, (double)(measure_cpu_us(node.pid) - before_us) / changes);
+        series_add(&batches, result.batches);
         series_add(&middle, result.p50_ms);
         series_add(&late, result.p99_ms);
     }
@@ -202,6 +208,8 @@ static void measure_lag(void)
                  FLUSH_DELAY_MS);
     series_print(&middle, "  record sent to acked, p50", "ms");
     series_print(&late, "  record sent to acked, p99", "ms");
+    series_print(&batches, "  batches", "batches/s");
+    series_print(&index_us, "  OpenSearch's processor time", "us/change");
 }
 
 /* ---- The scene ---- */
