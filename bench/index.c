@@ -32,7 +32,6 @@
 #include "bench/harness_measure.h"
 #include "tests/e2e/harness_opensearch.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,16 +299,24 @@ static void measure_all(void)
     measure_lag();
 }
 
+/* Also when a call has failed, and what noticed it ends the process. */
+static void leave(void)
+{
+    server_kill(&server);
+    opensearch_end(&node);
+    scene_end(&scene);
+}
+
 int main(void)
 {
     static const char *const settings[] = {"action.auto_create_index=false", NULL};
     static const struct opensearch_options options = {.fast = true, .settings = settings};
     milliseconds = bench_setting("SECONDS_PER_WINDOW", 2) * 1000;
     windows = bench_setting("WINDOWS", 5);
+    (void)atexit(leave);
     scene_make(&scene);
     if (!opensearch_start(&node, &scene, &options)) {
         (void)printf("skipped: OpenSearch cannot be had here\n");
-        scene_end(&scene);
         return 0;
     }
     start_server();
@@ -323,8 +330,5 @@ int main(void)
     documents_free();
     activity_client_free(worker);
     activity_client_free(root);
-    int status = server_stop(&server);
-    opensearch_end(&node);
-    scene_end(&scene);
-    return status;
+    return server_stop(&server);
 }
