@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "server/config.h"
+#include "server/loopback.h"
 
 static const char scheme[] = "tls+tcp://";
 
@@ -23,16 +24,8 @@ bool config_is_loopback(const char *url)
         return false;
     }
     const char *host = url + sizeof scheme - 1;
-    if (strncmp(host, "[::1]:", 6) == 0 || strncmp(host, "localhost:", 10) == 0) {
-        return true;
-    }
-    /* A name may begin with 127 too: only digits and three dots are an address. */
-    size_t length = strspn(host, "0123456789.");
-    size_t dots = 0;
-    for (size_t i = 0; i < length; i++) {
-        dots += host[i] == '.';
-    }
-    return strncmp(host, "127.", 4) == 0 && dots == 3 && host[length] == ':';
+    size_t length = loopback_length(host);
+    return length != 0 && host[length] == ':';
 }
 
 static int refuse(const char *key, const char *rule, char *error, size_t size)

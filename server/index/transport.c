@@ -11,6 +11,7 @@
 #include "server/index/credentials.h"
 #include "server/index/gzip.h"
 #include "server/log.h"
+#include "server/loopback.h"
 
 #define PATH_MAX_BYTES 4096u
 #define GZIP_FROM      1024u /* smaller bodies fit a packet anyway */
@@ -87,21 +88,8 @@ static bool is_secure(const char *node)
 bool transport_is_local(const char *node)
 {
     const char *host = strstr(node, "://");
-    if (host == NULL) {
-        return false;
-    }
-    host += 3;
-    size_t length = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-    if ((length == 5 && memcmp(host, "[::1]", length) == 0) ||
-        (length == 9 && memcmp(host, "localhost", length) == 0)) {
-        return true;
-    }
-    /* A name may begin with 127 too: only digits and three dots are an address. */
-    size_t dots = 0;
-    for (size_t i = 0; i < length; i++) {
-        dots += host[i] == '.';
-    }
-    return strncmp(host, "127.", 4) == 0 && dots == 3 && strspn(host, "0123456789.") == length;
+    size_t length = host != NULL ? loopback_length(host + 3) : 0;
+    return length != 0 && (host[3 + length] == ':' || host[3 + length] == '\0');
 }
 
 /* As libcurl will take it. */
