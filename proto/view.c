@@ -80,6 +80,27 @@ bool view_is_text(struct view text)
     return true;
 }
 
+static bool is_letter(uint8_t byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+static bool is_further(uint8_t byte)
+{
+    return is_letter(byte) || (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' ||
+           byte == '-';
+}
+
+size_t view_name_length(struct view text)
+{
+    size_t done = 0;
+    while (done < text.length &&
+           (done == 0 ? is_letter(text.bytes[done]) : is_further(text.bytes[done]))) {
+        done++;
+    }
+    return done;
+}
+
 size_t view_utf8_length(struct view text)
 {
     size_t done = 0;

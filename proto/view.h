@@ -26,6 +26,10 @@ bool view_equal(struct view a, struct view b);
  * characters. An empty view is text. */
 bool view_is_text(struct view text);
 
+/* How many bytes at the front can begin a name of a type, a model or an attribute:
+ * [a-zA-Z][a-zA-Z0-9._-]*. Its length is another matter. */
+size_t view_name_length(struct view text);
+
 /* How many bytes at the front are well-formed UTF-8 (RFC 3629), control characters included: all of
  * them, or up to the first fault. */
 size_t view_utf8_length(struct view text);

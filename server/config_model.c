@@ -1,8 +1,9 @@
 #include "server/config_model.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "proto/view.h"
 
 static int broken(char *rule, size_t size, const char *text)
 {
@@ -46,16 +47,9 @@ int config_model_set(struct config_model *model, const char *key, const char *va
 /* As the border takes the names of models. */
 static bool is_name(const char *name)
 {
-    size_t length = strlen(name);
-    if (length > LIMIT_MODEL_LENGTH || !isalpha((unsigned char)name[0])) {
-        return false;
-    }
-    for (size_t i = 0; i < length; i++) {
-        if (!isalnum((unsigned char)name[i]) && strchr("._-", name[i]) == NULL) {
-            return false;
-        }
-    }
-    return true;
+    struct view text = view_of(name);
+    return text.length >= 1 && text.length <= LIMIT_MODEL_LENGTH &&
+           view_name_length(text) == text.length;
 }
 
 int config_model_put(struct config *config, const struct config_model *model, const char *name,

@@ -94,29 +94,17 @@ int rule_text(struct request_error *error, struct place place, struct view text,
     return 0;
 }
 
-static bool is_letter(uint8_t byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-}
-
-static bool is_further(uint8_t byte)
-{
-    return is_letter(byte) || (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' ||
-           byte == '-';
-}
-
 int rule_name(struct request_error *error, struct place place, struct view text, size_t most)
 {
     if (check_length(error, place, text.length, 1, most) != 0) {
         return 1;
     }
-    for (size_t i = 0; i < text.length; i++) {
-        if (i == 0 ? !is_letter(text.bytes[i]) : !is_further(text.bytes[i])) {
-            return rule_refuse(error, place,
-                               "must match [a-zA-Z][a-zA-Z0-9._-]{0,%zu}, found %s at position "
-                               "%zu; choose another name",
-                               most - 1, found_at(text, i).text, i);
-        }
+    size_t good = view_name_length(text);
+    if (good < text.length) {
+        return rule_refuse(error, place,
+                           "must match [a-zA-Z][a-zA-Z0-9._-]{0,%zu}, found %s at position %zu; "
+                           "choose another name",
+                           most - 1, found_at(text, good).text, good);
     }
     return 0;
 }
