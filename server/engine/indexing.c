@@ -46,14 +46,12 @@ static struct bytes encode(const struct command *command, uint8_t *room, size_t 
     return bytes_of(room, (size_t)(to.at - room));
 }
 
-static void make_take(const struct core *core, struct indexing_command *made)
+static void make_take(const struct core_info *info, struct indexing_command *made)
 {
-    struct core_info info;
-    core_info(core, &info);
     static _Thread_local struct command command; /* large */
     command.kind = COMMAND_TAKE;
-    command.take = (struct command_take){.documents_max = (uint32_t)info.limits.flush_documents,
-                                         .bytes_max = info.limits.flush_bytes};
+    command.take = (struct command_take){.documents_max = (uint32_t)info->limits.flush_documents,
+                                         .bytes_max = info->limits.flush_bytes};
     made->kind = COMMAND_TAKE;
     made->encoded = encode(&command, made->room, sizeof made->room);
     made->token = 0;
@@ -77,7 +75,7 @@ static void make_homeless(const struct indexing *indexing, struct indexing_comma
     made->token = 0;
 }
 
-bool indexing_next(struct indexing *indexing, const struct core *core, uint64_t service_ms,
+bool indexing_next(struct indexing *indexing, const struct indexing_view *view, uint64_t service_ms,
                    bool closing, struct indexing_command *command)
 {
     uint8_t *record;
@@ -95,8 +93,8 @@ bool indexing_next(struct indexing *indexing, const struct core *core, uint64_t 
         make_homeless(indexing, command);
         return true;
     }
-    if (!closing && indexing_due(indexing, core) <= service_ms) {
-        make_take(core, command);
+    if (!closing && indexing_due(indexing, view->core) <= service_ms) {
+        make_take(view->info, command);
         return true;
     }
     return false;
@@ -133,33 +131,30 @@ static void hand_over(struct indexing *indexing, const struct core *core, struct
 
 /* What was done with in the millisecond of a result that no refresh covers yet cannot be told from
  * it. */
-static void note_result(struct indexing *indexing, const struct core *core, uint64_t number)
+static void note_result(struct indexing *indexing, uint64_t service_ms, uint64_t number)
 {
-    struct core_info info;
-    core_info(core, &info);
     CHECK(number == indexing->applied + 1);
     indexing->applied = number;
-    indexing->applied_ms[number % INDEXING_TIMES] = info.service_ms;
-    if (number > atomic_load(&indexing->refreshed) &&
-        info.service_ms < indexing->searchable_before_ms) {
-        indexing->searchable_before_ms = info.service_ms;
+    indexing->applied_ms[number % INDEXING_TIMES] = service_ms;
+    if (number > atomic_load(&indexing->refreshed) && service_ms < indexing->searchable_before_ms) {
+        indexing->searchable_before_ms = service_ms;
     }
 }
 
-void indexing_applied(struct indexing *indexing, const struct core *core,
+void indexing_applied(struct indexing *indexing, const struct indexing_view *view,
                       const struct effect *effect, uint64_t token)
 {
     CHECK(effect->code == STATUS_OK);
     if (effect->kind == COMMAND_TAKE && indexing->outlets != NULL) {
-        hand_over(indexing, core, effect->body);
+        hand_over(indexing, view->core, effect->body);
     } else if (effect->kind == COMMAND_RESULT && token != 0) {
-        note_result(indexing, core, token);
+        note_result(indexing, view->info->service_ms, token);
     }
 }
 
 /* ---- What is searchable ---- */
 
-bool indexing_look(struct indexing *indexing, const struct core *core)
+bool indexing_look(struct indexing *indexing, const struct core_info *info)
 {
     uint64_t refreshes = atomic_load(&indexing->refreshes);
     if (refreshes == indexing->seen) {
@@ -171,11 +166,9 @@ bool indexing_look(struct indexing *indexing, const struct core *core)
     if (indexing->applied > covered && indexing->applied - covered > INDEXING_TIMES) {
         return true; /* who still waits asks for the next one */
     }
-    struct core_info info;
-    core_info(core, &info);
     indexing->searchable_before_ms = indexing->applied > covered
                                          ? indexing->applied_ms[(covered + 1) % INDEXING_TIMES]
-                                         : info.service_ms + 1;
+                                         : info->service_ms + 1;
     return true;
 }
 

@@ -35,6 +35,12 @@ struct indexing {
     uint64_t seen; /* of refreshes */
 };
 
+/* The core after its last entry, and where that left it. */
+struct indexing_view {
+    const struct core *core;
+    const struct core_info *info;
+};
+
 /* Returns 0, or 1: no memory. `wake` is the engine's. */
 __attribute__((warn_unused_result)) int
 indexing_init(struct indexing *indexing, const struct engine_index *outlets, struct wake *wake);
@@ -51,16 +57,16 @@ struct indexing_command {
     uint64_t token;
     uint8_t room[COMMAND_TAKE_DOCUMENTS_MAX + 64];
 };
-bool indexing_next(struct indexing *indexing, const struct core *core, uint64_t service_ms,
+bool indexing_next(struct indexing *indexing, const struct indexing_view *view, uint64_t service_ms,
                    bool closing, struct indexing_command *command);
 void indexing_took(struct indexing *indexing, const struct indexing_command *command);
 
 /* The reply to one of those commands, applied. May lower searchable_before_ms. */
-void indexing_applied(struct indexing *indexing, const struct core *core,
+void indexing_applied(struct indexing *indexing, const struct indexing_view *view,
                       const struct effect *effect, uint64_t token);
 
 /* What a finished refresh means. Returns whether more is searchable. */
-bool indexing_look(struct indexing *indexing, const struct core *core);
+bool indexing_look(struct indexing *indexing, const struct core_info *info);
 /* Somebody waits for one. */
 void indexing_want_refresh(struct indexing *indexing);
 

@@ -187,10 +187,16 @@ static void add_event(struct event_chunk *chunk, struct bytes effect)
     chunk->length += effect.length;
 }
 
+static struct indexing_view view_of_core(const struct engine *engine)
+{
+    return (struct indexing_view){engine->state.core, &engine->info};
+}
+
 static void send_reply(struct engine *engine, uint64_t token, const struct effect *effect)
 {
     if (effect->kind == COMMAND_TAKE || effect->kind == COMMAND_RESULT) {
-        indexing_applied(&engine->indexing, engine->state.core, effect, token);
+        const struct indexing_view view = view_of_core(engine);
+        indexing_applied(&engine->indexing, &view, effect, token);
         return;
     }
     if (token == 0) {
@@ -259,7 +265,6 @@ static void apply(struct engine *engine, const struct journal_entry *entry)
     atomic_fetch_add(&engine->command_count, commands);
     send_events(engine, effects);
     send_replies(engine, slot, effects);
-    engine->waits.searchable_before_ms = engine->indexing.searchable_before_ms;
     waits_changed(&engine->waits);
     engine->oldest = (engine->oldest + 1) % LOOP_SLOTS;
     engine->under_way--;
@@ -333,8 +338,17 @@ static bool is_draining(const struct engine *engine)
     return atomic_load(&engine->inbox.draining);
 }
 
+/* What those who wait look at. */
+static struct answer_look look_now(const struct engine *engine)
+{
+    return (struct answer_look){.core = engine->state.core,
+                                .epoch = engine->facts.epoch,
+                                .searchable_before_ms = engine->indexing.searchable_before_ms};
+}
+
 static void answer_query(struct engine *engine, const struct inbox_item *item, uint64_t now)
 {
+    const struct answer_look look = look_now(engine);
     atomic_fetch_add(&engine->query_count, 1);
     switch (query_method(item->body)) {
     case METHOD_GET_STATE_HASH:
@@ -342,7 +356,7 @@ static void answer_query(struct engine *engine, const struct inbox_item *item, u
         break;
     case METHOD_WAIT_ACTIVITY:
     case METHOD_WAIT_VISIBLE:
-        waits_take(&engine->waits, engine->state.core, item, is_draining(engine));
+        waits_take(&engine->waits, &look, item, is_draining(engine));
         break;
     default:
         answer_now(engine, item, now);
@@ -415,18 +429,17 @@ static bool index_step(struct engine *engine, uint64_t now)
 {
     struct indexing *indexing = &engine->indexing;
     struct indexing_command command;
-    bool worked = indexing_look(indexing, engine->state.core);
+    const struct indexing_view view = view_of_core(engine);
+    bool worked = indexing_look(indexing, &engine->info);
     if (worked) {
         waits_changed(&engine->waits);
     }
-    engine->waits.searchable_before_ms = indexing->searchable_before_ms;
     if (engine->waits.wants_refresh) {
         engine->waits.wants_refresh = false;
         indexing_want_refresh(indexing);
     }
-    while (engine->was_writable &&
-           indexing_next(indexing, engine->state.core, service_now(engine, now),
-                         is_draining(engine), &command)) {
+    while (engine->was_writable && indexing_next(indexing, &view, service_now(engine, now),
+                                                 is_draining(engine), &command)) {
         if (engine_append(engine, command.encoded, command.token)) {
             indexing_took(indexing, &command);
         } else if (!propose(engine)) {
@@ -570,7 +583,8 @@ bool engine_step(struct engine *engine)
     worked = propose_if_free(engine) || worked;
     worked = tick_if_due(engine) || worked;
     uint64_t now = boot_now(engine);
-    worked = waits_step(&engine->waits, engine->state.core, now, is_draining(engine)) || worked;
+    const struct answer_look look = look_now(engine);
+    worked = waits_step(&engine->waits, &look, now, is_draining(engine)) || worked;
     worked = latest_step(&engine->latest, engine->state.core, &engine->info, now) || worked;
     snapshot_if_due(engine, now);
     return worked;

@@ -141,8 +141,7 @@ static int allocate(struct engine *engine)
     outcome |= outbox_init(&engine->outbox, options->outbox_bytes, &engine->options.outlets);
     outcome |= indexing_init(&engine->indexing, options->index, &engine->wake);
     outcome |= latest_init(&engine->latest, &engine->outbox);
-    outcome |= waits_init(&engine->waits, options->waits_max, &engine->outbox,
-                          journal_epoch(engine->journal));
+    outcome |= waits_init(&engine->waits, options->waits_max, &engine->outbox);
     engine->beats = memory_reserve(sizeof *engine->beats);
     engine->slots = memory_reserve(LOOP_SLOTS * sizeof *engine->slots);
     engine->bodies = memory_reserve((size_t)LOOP_SLOTS * JOURNAL_BODY_MAX);

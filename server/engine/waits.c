@@ -20,9 +20,9 @@ size_t waits_memory_bytes(uint32_t max)
     return max * (sizeof(struct wait_slot) + sizeof(struct wait_place) + sizeof(uint32_t));
 }
 
-int waits_init(struct waits *waits, uint32_t max, struct outbox *outbox, uint64_t epoch)
+int waits_init(struct waits *waits, uint32_t max, struct outbox *outbox)
 {
-    *waits = (struct waits){.outbox = outbox, .epoch = epoch, .max = max, .over_ms = WAKE_NEVER};
+    *waits = (struct waits){.outbox = outbox, .max = max, .over_ms = WAKE_NEVER};
     if (max == 0) {
         return 0;
     }
@@ -75,11 +75,6 @@ static void leave(struct waits *waits, uint32_t at)
 
 /* ---- Looking ---- */
 
-static struct answer_look look_of(const struct waits *waits, const struct core *core)
-{
-    return (struct answer_look){core, waits->epoch, waits->searchable_before_ms};
-}
-
 static void answer(const struct waits *waits, uint64_t token, const uint8_t *frame, size_t length)
 {
     if (token != 0) {
@@ -87,7 +82,7 @@ static void answer(const struct waits *waits, uint64_t token, const uint8_t *fra
     }
 }
 
-void waits_take(struct waits *waits, const struct core *core, const struct inbox_item *item,
+void waits_take(struct waits *waits, const struct answer_look *look, const struct inbox_item *item,
                 bool closing)
 {
     struct query query;
@@ -95,15 +90,14 @@ void waits_take(struct waits *waits, const struct core *core, const struct inbox
     uint8_t frame[ANSWER_WAIT_MAX];
     query_decode(item->body, &query);
     answer_wait_init(&query, &wait);
-    const struct answer_look look = look_of(waits, core);
-    size_t length = answer_wait_look(&look, &query.caller, &wait, frame);
+    size_t length = answer_wait_look(look, &query.caller, &wait, frame);
     if (length == 0 && item->wait_until_ms != 0 && !closing && waits->count < waits->max) {
         keep(waits, item, &wait);
         return;
     }
     if (length == 0) {
         bool in_vain = item->crowded || item->wait_until_ms != 0;
-        length = answer_wait_over(waits->epoch, &wait, in_vain ? RETRY_IN_VAIN_MS : 0, frame);
+        length = answer_wait_over(look->epoch, &wait, in_vain ? RETRY_IN_VAIN_MS : 0, frame);
     }
     answer(waits, item->token, frame, length);
 }
@@ -130,7 +124,7 @@ uint64_t waits_wake_at(const struct waits *waits)
 
 /* What one round does with each. */
 struct round {
-    const struct core *core;
+    const struct answer_look *at;
     uint64_t now_ms;
     bool look; /* something may have happened */
     bool ask;  /* whether they are still there */
@@ -160,11 +154,10 @@ static bool is_over(struct waits *waits, struct wait_slot *slot, struct round *r
     }
     uint8_t frame[ANSWER_WAIT_MAX];
     const struct command_caller *caller = &waits->places[slot->place].caller;
-    const struct answer_look look = look_of(waits, round->core);
-    size_t length = answer_wait_look(&look, caller, &slot->wait, frame);
+    size_t length = answer_wait_look(round->at, caller, &slot->wait, frame);
     if (length == 0 && over) {
         uint32_t retry_after_ms = round->closing ? RETRY_IN_VAIN_MS : 0;
-        length = answer_wait_over(waits->epoch, &slot->wait, retry_after_ms, frame);
+        length = answer_wait_over(round->at->epoch, &slot->wait, retry_after_ms, frame);
     }
     if (length == 0 && answer_wait_goes_on(&slot->wait)) {
         round->goes_on = true;
@@ -178,12 +171,12 @@ static bool is_over(struct waits *waits, struct wait_slot *slot, struct round *r
     return true;
 }
 
-bool waits_step(struct waits *waits, const struct core *core, uint64_t now_ms, bool closing)
+bool waits_step(struct waits *waits, const struct answer_look *look, uint64_t now_ms, bool closing)
 {
     if (waits->count == 0 || (!closing && now_ms < waits_wake_at(waits))) {
         return false;
     }
-    struct round round = {.core = core,
+    struct round round = {.at = look,
                           .now_ms = now_ms,
                           .look = look_at(waits) <= now_ms,
                           .ask = waits->asked_ms + WAITS_GONE_MS <= now_ms,

@@ -35,31 +35,29 @@ struct wait_place {
 
 struct waits {
     struct outbox *outbox;
-    uint64_t epoch;
     uint32_t max;
     uint32_t count;
     struct wait_slot *slots; /* the first `count` are used */
     struct wait_place *places;
     uint32_t *free_places; /* max - count of them */
     void *memory;
-    bool changed;       /* entries were applied since all were looked at, or a look goes on */
-    uint64_t looked_ms; /* when they were, CLOCK_BOOTTIME */
-    uint64_t asked_ms;  /* when it was last asked whether they are still there */
-    uint64_t over_ms;   /* when the first of them is over */
-    uint64_t searchable_before_ms; /* see struct answer_look; the engine's to set */
-    bool wants_refresh;            /* somebody waits for nothing else; the engine's to take back */
-    _Atomic uint64_t waiting;      /* count, for other threads */
+    bool changed;             /* entries were applied since all were looked at, or a look goes on */
+    uint64_t looked_ms;       /* when they were, CLOCK_BOOTTIME */
+    uint64_t asked_ms;        /* when it was last asked whether they are still there */
+    uint64_t over_ms;         /* when the first of them is over */
+    bool wants_refresh;       /* somebody waits for nothing else; the engine's to take back */
+    _Atomic uint64_t waiting; /* count, for other threads */
 };
 
 /* Returns 0, or 1: no memory. The outbox is borrowed. */
 __attribute__((warn_unused_result)) int waits_init(struct waits *waits, uint32_t max,
-                                                   struct outbox *outbox, uint64_t epoch);
+                                                   struct outbox *outbox);
 void waits_deinit(struct waits *waits); /* accepts a zeroed one; who waits is not answered */
 size_t waits_memory_bytes(uint32_t max);
 
 /* Looks at a new one, and keeps it if there is something to wait for: otherwise, or without time,
  * place or (`closing`) a future it is answered at once. */
-void waits_take(struct waits *waits, const struct core *core, const struct inbox_item *item,
+void waits_take(struct waits *waits, const struct answer_look *look, const struct inbox_item *item,
                 bool closing);
 
 /* An entry was applied. */
@@ -70,6 +68,6 @@ uint64_t waits_wake_at(const struct waits *waits);
 
 /* Looks at those whose look is due, and answers; with `closing` all of them. Returns whether there
  * was anything to do. */
-bool waits_step(struct waits *waits, const struct core *core, uint64_t now_ms, bool closing);
+bool waits_step(struct waits *waits, const struct answer_look *look, uint64_t now_ms, bool closing);
 
 #endif
