@@ -48,6 +48,12 @@ static void unlock(struct search_index *index)
     CHECK(pthread_mutex_unlock(&index->lock) == 0);
 }
 
+static void copy_reason(const struct reason *from, struct answer_reason *to)
+{
+    memcpy(to->code, from->code, sizeof to->code);
+    memcpy(to->message, from->message, sizeof to->message);
+}
+
 /* ---- From the engine ---- */
 
 static uint32_t room(void *context)
@@ -113,8 +119,7 @@ static void finish(struct search_index *index, const struct job_result *result)
         batch->acked = result->acked;
         batch->retried = result->retried;
         batch->parked = result->parked;
-        memcpy(batch->error.code, result->why.code, sizeof batch->error.code);
-        memcpy(batch->error.message, result->why.message, sizeof batch->error.message);
+        copy_reason(&result->why, &batch->error);
     }
     unlock(index);
 }
@@ -188,12 +193,6 @@ static enum answer_index_state state_of(const struct index_status *status)
     return status->refused ? ANSWER_INDEX_REFUSED
            : status->ready ? ANSWER_INDEX_READY
                            : ANSWER_INDEX_AWAY;
-}
-
-static void copy_reason(const struct reason *from, struct answer_reason *to)
-{
-    memcpy(to->code, from->code, sizeof to->code);
-    memcpy(to->message, from->message, sizeof to->message);
 }
 
 /* By the wall clock, as people read it. */

@@ -740,11 +740,6 @@ void index_writer_refresh(struct index_writer *writer)
     transport_wake(writer->transport);
 }
 
-void index_writer_wake(struct index_writer *writer)
-{
-    transport_wake(writer->transport);
-}
-
 void index_writer_status(struct index_writer *writer, struct index_status *status)
 {
     lock(writer);

@@ -83,8 +83,6 @@ __attribute__((warn_unused_result)) int index_writer_submit_take(struct index_wr
 /* Somebody waits until what has been told of is searchable: one refresh for all who ask before it
  * begins. Any thread. */
 void index_writer_refresh(struct index_writer *writer);
-/* Looks at the clock again, which may have been set (tests). Any thread. */
-void index_writer_wake(struct index_writer *writer);
 
 struct index_status {
     bool ready;           /* it was there when last looked at */
