@@ -10,6 +10,7 @@ PREFIX  ?= /usr/local
 FUZZ    ?= frame
 SECONDS ?= 30
 N       ?= 10
+TLS     ?= own
 
 # As many jobs as processors, unless -j says otherwise.
 MAKEFLAGS += --no-print-directory
@@ -53,14 +54,19 @@ program = $(patsubst %.c,$(OUT)/%,$(wildcard $(1)))
 GEN     := $(patsubst proto/%.proto,$(B)/gen/%.pb-c.c,$(wildcard proto/activity/v1/*.proto))
 GEN_O   := $(GEN:$(B)/gen/%.c=$(O)/gen/%.o)
 PROTO   := $(call objects,proto/*.c) $(GEN_O)
+# NNG's TLS engine: ours, or with TLS=stock NNG's own. Programs with the other one are built below $(OUT)/stock for the tests.
+STOCK   := $(call objects,proto/tls/stock/*.c)
+ENGINE  := $(filter-out $(if $(filter stock,$(TLS)),$(O)/proto/tls/engine.o),$(call objects,proto/tls/*.c)) \
+    $(if $(filter stock,$(TLS)),$(STOCK))
 SERVER  := $(call objects,$(addsuffix /*.c,server $(addprefix server/,wire engine rpc net feed index ops)))
 
-LIBRARY := $(addprefix $(OUT)/,libproto.a libcore.a libjournal.a libserver.a libactivity.a libshim.a)
+LIBRARY := $(addprefix $(OUT)/,libproto.a libtls.a libcore.a libjournal.a libserver.a libactivity.a libshim.a)
 $(OUT)/libproto.a:    $(PROTO)
+$(OUT)/libtls.a:      $(ENGINE)
 $(OUT)/libcore.a:     $(call objects,server/core/*.c)
 $(OUT)/libjournal.a:  $(call objects,server/journal/*.c)
 $(OUT)/libserver.a:   $(filter-out $(O)/server/main.o,$(SERVER))
-$(OUT)/libactivity.a: $(call objects,client/lib/*.c) $(PROTO)
+$(OUT)/libactivity.a: $(call objects,client/lib/*.c) $(PROTO) $(ENGINE)
 $(OUT)/libshim.a:     $(patsubst %.c,$(O)/%.o,$(NNG_SHIM))
 
 MAIN    := $(if $(wildcard server/main.c),$(OUT)/activityd) $(if $(wildcard client/ctl/*.c),$(OUT)/activityctl)
@@ -72,16 +78,19 @@ CORPUS  := $(call program,tests/fuzz/fuzz_*.c)
 BENCH   := $(filter-out $(OUT)/bench/harness%,$(call program,bench/*.c))
 TESTS   := $(UNIT) $(SIM) $(E2E) $(CORPUS)
 
-$(OUT)/activityd:   $(O)/server/main.o $(addprefix $(OUT)/,libserver.a libjournal.a libcore.a libproto.a)
+$(OUT)/activityd:   $(O)/server/main.o $(addprefix $(OUT)/,libserver.a libjournal.a libcore.a libtls.a libproto.a)
 $(OUT)/activityctl: $(call objects,client/ctl/*.c) $(OUT)/libactivity.a
 $(EXAMPLE):         $(OUT)/%: $(O)/%.o $(OUT)/libactivity.a
-$(TESTS) $(BENCH):  $(OUT)/%: $(O)/%.o $(filter-out %/libproto.a,$(LIBRARY))
+$(TESTS) $(BENCH):  $(OUT)/%: $(O)/%.o $(filter-out %/libproto.a %/libtls.a,$(LIBRARY))
 $(SIM):             $(filter-out $(O)/tests/sim/test_%,$(call objects,tests/sim/*.c))
 $(E2E):             $(call objects,tests/e2e/harness*.c)
 $(BENCH):           $(call objects,bench/harness*.c tests/e2e/harness*.c)
 $(CORPUS):          $(if $(filter fuzz,$(VARIANT)),,$(call objects,tests/fuzz/driver.c))
 $(CORPUS):          LINK += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer)
-PROGRAM := $(MAIN) $(EXAMPLE) $(TESTS) $(BENCH)
+OTHER   := $(MAIN:$(OUT)/%=$(OUT)/stock/%)
+$(OUT)/stock/activityd:   $(STOCK) $(O)/server/main.o $(addprefix $(OUT)/,libserver.a libjournal.a libcore.a libtls.a libproto.a)
+$(OUT)/stock/activityctl: $(STOCK) $(call objects,client/ctl/*.c) $(OUT)/libactivity.a
+PROGRAM := $(MAIN) $(OTHER) $(EXAMPLE) $(TESTS) $(BENCH)
 $(PROGRAM): $(OUT)/libshim.a
 
 # --- How it is built --------------------------------------------------------------------------------------------------
@@ -136,9 +145,9 @@ export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan.supp
 LINT := LINT_FLAGS="$(filter-out -Werror,$(WARN)) $(INCLUDE)" LINT_BUF=$(B)/buf
 
-tests: $(TESTS) ## build the test programs without running them
+tests: $(TESTS) $(OTHER) ## build the test programs without running them
 
-test: all $(TESTS) ## all tests: unit, scenario, simulation, fuzz corpus, lint (VARIANT=plain|asan|tsan, V=1)
+test: all tests ## all tests: unit, scenario, simulation, fuzz corpus, lint (VARIANT=plain|asan|tsan, V=1)
 	@$(LINT) tests/run.sh $(OUT)/logs $(E2E) tests/lint/test_lint.sh $(SIM) $(CORPUS) $(UNIT)
 
 check: lint all $(UNIT) ## the fast part: lint and unit tests, in under a minute
@@ -156,7 +165,7 @@ asan-test: ## all tests with the address and undefined behaviour sanitizers
 tsan-test: ## all tests with the thread sanitizer
 	@$(MAKE) VARIANT=tsan test
 
-soak-%: all $(TESTS) ## run the test or fuzz program of that name with N times its counts (make soak-journal_damage N=10)
+soak-%: all tests ## run the test or fuzz program of that name with N times its counts (make soak-journal_damage N=10)
 	@N=$(N) TEST_TIMEOUT=86400 V=1 tests/run.sh $(OUT)/logs $(or $(filter %/test_$* %/fuzz_$*,$(TESTS)),$(error no test of that name))
 
 interop: all ## the clients in Python and Go (tests/interop) against the server; fetches their libraries with pip and go
