@@ -1,9 +1,8 @@
 #include "proto/tls/refusal.h"
 
-static const char *const texts[TLS_REFUSAL_COUNT] = {
-    [TLS_ACCEPTED] = "",
+static const char *const texts[TLS_REFUSAL_COUNT] = {[TLS_ACCEPTED] = "",
 #define TEXT(name, text) [TLS_REFUSED_##name] = (text),
-    TLS_REFUSALS(TEXT)
+                                                     TLS_REFUSALS(TEXT)
 #undef TEXT
 };
 
