@@ -24,7 +24,7 @@ struct key {
 #define AT(field) offsetof(struct config, field)
 static const struct key keys[] = {
 #define TEXT_KEY(key, text) {#key, AT(key), "text", 0, 0, 0, text},
-    CONFIG_TEXTS(TEXT_KEY) CONFIG_INDEX_TEXTS(TEXT_KEY)
+    CONFIG_TEXTS(TEXT_KEY) CONFIG_OPTIONAL_TEXTS(TEXT_KEY) CONFIG_INDEX_TEXTS(TEXT_KEY)
 #undef TEXT_KEY
         {"index", AT(index), "index", CONFIG_INDEX_NONE, 0, 0,
          "where changes are written: none or elasticsearch"},
@@ -569,18 +569,19 @@ void config_print_help(FILE *to)
 {
     (void)fputs("activityd: the activity service\n\n"
                 "  activityd [--config FILE] [--KEY VALUE]...\n"
-                "  activityd --dev [--data-dir DIR]           development: everything from DIR\n"
-                "  activityd journal verify|repair DIR        looks into the data of a stopped "
+                "  activityd --dev [--data-dir DIR]              development: everything from DIR\n"
+                "  activityd journal verify|repair DIR           looks into the data of a stopped "
                 "server\n\n",
                 to);
     for (size_t i = 0; i < ACTION_COUNT; i++) {
-        (void)fprintf(to, "  %-30s %s\n", actions[i].flag, actions[i].text);
+        (void)fprintf(to, "  %-33s %s\n", actions[i].flag, actions[i].text);
     }
-    (void)fputs("  --config FILE                  read a file of keys; flags win over it\n"
-                "  --set KEY=VALUE                the same as --KEY VALUE, with the key as in the "
-                "file\n"
-                "  --model 'NAME KEY=VALUE...'    a section of the file: how one model is written\n"
-                "                                 (kind=whole or fragments, index=, routing=)\n"
+    (void)fputs("  --config FILE                     read a file of keys; flags win over it\n"
+                "  --set KEY=VALUE                   the same as --KEY VALUE, with the key as in "
+                "the file\n"
+                "  --model 'NAME KEY=VALUE...'       a section of the file: how one model is "
+                "written\n"
+                "                                    (kind=whole or fragments, index=, routing=)\n"
                 "\nKeys, in the "
                 "file `name = value`, as flags with dashes:\n",
                 to);
@@ -592,7 +593,7 @@ void config_print_help(FILE *to)
             (void)write_number(key->standard, suffixes_of(kind), number, sizeof number);
         }
         char flag[40];
-        (void)fprintf(to, "  --%-28s %s%s%s%s\n", write_flag(key->name, flag, sizeof flag),
+        (void)fprintf(to, "  --%-31s %s%s%s%s\n", write_flag(key->name, flag, sizeof flag),
                       key->text, number[0] != '\0' ? " [" : "", number,
                       number[0] != '\0' ? "]" : "");
     }

@@ -25,6 +25,11 @@
     X(ca, "PEM file with the authorities that sign clients' certificates")                         \
     X(policy, "file with the rules of who may do what")
 
+/* The same, which may be left out. */
+#define CONFIG_OPTIONAL_TEXTS(X)                                                                   \
+    X(crl, "PEM file with the authorities' lists of revoked certificates")                         \
+    X(trust_domain, "SPIFFE trust domain of clients and rules, if only one is let in")
+
 /* The same, of the index; none of them is needed with index = none. */
 #define CONFIG_INDEX_TEXTS(X)                                                                      \
     X(index_nodes, "the index's nodes, https://HOST:PORT, with blanks between them")               \
@@ -44,6 +49,12 @@
     X(connects_per_minute, 600, 1, 1000000, "connects",                                            \
       "new connections of one principal a minute")                                                 \
     X(feed_connections_max, 1024, 1, 65536, "connections", "subscribers at a time")                \
+    X(connections_per_address, 1024, 1, 131072, "connections",                                     \
+      "connections of one address, on both endpoints")                                             \
+    X(connects_per_minute_per_address, 1200, 1, 1000000, "connects",                               \
+      "new connections of one address a minute")                                                   \
+    X(handshakes_max, 256, 4, 65536, "connections", "unfinished handshakes at a time")             \
+    X(handshake_ms, 5000, 100, 60000, "ms", "time that a handshake may take")                      \
     X(feed_queue_frames, 128, 8, 8192, "messages", "messages that wait for a slow subscriber")     \
     X(slots, 4096, 16, 65536, "slots", "requests under way")                                       \
     X(waits_per_principal, 64, 1, 32768, "calls",                                                  \
@@ -86,6 +97,7 @@ struct config_model {
 struct config {
 #define CONFIG_TEXT_FIELD(key, text) char key[CONFIG_TEXT_MAX];
     CONFIG_TEXTS(CONFIG_TEXT_FIELD)
+    CONFIG_OPTIONAL_TEXTS(CONFIG_TEXT_FIELD)
     CONFIG_INDEX_TEXTS(CONFIG_TEXT_FIELD)
 #undef CONFIG_TEXT_FIELD
 #define CONFIG_NUMBER_FIELD(key, standard, least, most, unit, text) uint64_t key;

@@ -35,6 +35,12 @@ static void test_standards(void **state)
     assert_int_equal(config.connections_max, 1024);
     assert_int_equal(config.feed_connections_max, 1024);
     assert_int_equal(config.feed_queue_frames, 128);
+    assert_int_equal(config.connections_per_address, 1024);
+    assert_int_equal(config.connects_per_minute_per_address, 1200);
+    assert_int_equal(config.handshakes_max, 256);
+    assert_int_equal(config.handshake_ms, 5000);
+    assert_string_equal(config.trust_domain, "");
+    assert_string_equal(config.crl, "");
     assert_int_equal(config.waits_per_principal, 64);
     assert_int_equal(config.memory_max, 8ull << 30);
     assert_int_equal(config.log_level, LOG_LEVEL_INFO);
@@ -175,6 +181,7 @@ static void test_example(void **state)
 /* Has no value that is right for everybody: shown in a remark. */
 #define REMARKED(name, ...) assert_non_null(strstr(text, #name " = "));
     CONFIG_TEXTS(HAS)
+    CONFIG_OPTIONAL_TEXTS(REMARKED)
     CONFIG_INDEX_TEXTS(REMARKED)
     CONFIG_NUMBERS(HAS)
     CORE_LIMITS(HAS_LIMIT)
@@ -199,7 +206,9 @@ static void test_remarks_of_the_example(void **state)
     bool in_model = false;
     while (fgets(line, sizeof line, file) != NULL) {
         in_model = in_model || strncmp(line, "# model ", 8) == 0;
-        if (in_model || (strncmp(line, "# index_", 8) == 0 && strstr(line, " = \"") != NULL)) {
+        bool is_key = strncmp(line, "# index_", 8) == 0 || strncmp(line, "# crl ", 6) == 0 ||
+                      strncmp(line, "# trust_domain ", 15) == 0;
+        if (in_model || (is_key && strstr(line, " = \"") != NULL)) {
             size_t rest = strlen(line + 2);
             assert_true(length + rest < sizeof text);
             memcpy(text + length, line + 2, rest + 1);
@@ -216,6 +225,7 @@ static void test_remarks_of_the_example(void **state)
     assert_true(config.models[0].fragments);
 #define GIVEN(name, ...) assert_true(config.name[0] != '\0');
     CONFIG_INDEX_TEXTS(GIVEN)
+    CONFIG_OPTIONAL_TEXTS(GIVEN)
 #undef GIVEN
 }
 
