@@ -529,7 +529,7 @@ static void free_service(struct service *service)
     change_feed_free(service->feed);
     index_config_free(service->index_config);
     certificates_deinit(&service->certificates);
-    policy_free(service->policy);
+    policy_release(service->policy);
 }
 
 /* A connection is a descriptor. The soft limit is often 1,024, the hard one far above. */

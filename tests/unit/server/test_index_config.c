@@ -81,7 +81,7 @@ static void assert_said(const char *says)
         fail_msg("\"%s\" instead of \"%s\"", error, says != NULL ? says : "");
     }
     index_config_free(made);
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static bool is_fragments(const struct index_config *made, const char *model)
@@ -108,7 +108,7 @@ static void kinds_count_without_an_index(void **state)
     assert_false(is_fragments(made, "b"));
     assert_false(is_fragments(made, "c"));
     index_config_free(made);
-    policy_free(policy);
+    policy_release(policy);
     index_config_free(NULL);
 }
 
@@ -320,7 +320,7 @@ static void no_two_tenants_reach_the_same_index(void **state)
             fail_msg("row %zu says: %s", i, error);
         }
         index_config_free(made);
-        policy_free(policy);
+        policy_release(policy);
     }
 }
 
@@ -349,7 +349,7 @@ static void a_tenant_of_later(void **state)
         }
     }
     index_config_free(made);
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static void thousands_of_tenants(void **state)
@@ -370,7 +370,7 @@ static void thousands_of_tenants(void **state)
     configure("model \"m\" { index = \"things-{tenant}\" }\n");
     assert_null(make(policy));
     assert_non_null(strstr(error, "too many tenants (5001)"));
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static int make_folder(void **state)

@@ -198,7 +198,7 @@ static inline int scene_make(const char *policy)
 
 static inline void scene_end(void)
 {
-    policy_free(scene.policy);
+    policy_release(scene.policy);
     certificates_deinit(&scene.certificates);
     log_init(2, LOG_LEVEL_INFO, false);
     library_fini();

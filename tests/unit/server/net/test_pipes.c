@@ -17,7 +17,12 @@ static const struct pipes_limits small = {.connections_max = 4,
 static enum pipes_verdict add(struct pipes *pipes, uint32_t id, const char *principal,
                               uint64_t now_ms)
 {
-    return pipes_add(pipes, id, view_of(principal), &rule, "127.0.0.1:1", now_ms);
+    const struct pipes_arrival arrival = {.id = id,
+                                          .principal = view_of(principal),
+                                          .rule = &rule,
+                                          .suite = 3,
+                                          .address = "127.0.0.1:1"};
+    return pipes_add(pipes, &arrival, now_ms);
 }
 
 static void test_peer_is_kept(void **state)
@@ -30,11 +35,34 @@ static void test_peer_is_kept(void **state)
     assert_non_null(pipe);
     assert_true(view_equal(pipe->peer.principal, view_of("spiffe://a/b")));
     assert_ptr_equal(pipe->peer.rule, &rule);
+    assert_int_equal(pipe->peer.suite, 3);
     assert_string_equal(pipe->peer.address, "127.0.0.1:1");
     assert_null(pipes_acquire(pipes, 8));
     pipes_release(pipes, pipe);
     pipes_free(pipes);
     pipes_free(NULL);
+}
+
+static void take_rule(void *context, struct pipe *pipe)
+{
+    (void)context;
+    pipe->peer.rule = NULL;
+}
+
+/* Between losing its rule and being closed, nothing of it is taken. */
+static void test_without_rule_no_request(void **state)
+{
+    (void)state;
+    struct pipes *pipes = pipes_new(&small);
+    assert_int_equal(add(pipes, 7, "spiffe://a/b", 0), PIPES_ADMITTED);
+    struct pipe *before = pipes_acquire(pipes, 7);
+    assert_non_null(before);
+    pipes_each(pipes, take_rule, NULL);
+    assert_null(pipes_acquire(pipes, 7));
+    pipes_remove(pipes, 7);
+    pipes_release(pipes, before);
+    assert_int_equal(pipes_count(pipes), 0);
+    pipes_free(pipes);
 }
 
 static void test_caps(void **state)
@@ -188,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_peer_is_kept),
+        cmocka_unit_test(test_without_rule_no_request),
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_connects_per_minute),
         cmocka_unit_test(test_requests_of_gone_connections),

@@ -135,7 +135,7 @@ static inline int close_admission(void **state)
     (void)state;
     admit_free(admit);
     admit_free(NULL);
-    policy_free(policy);
+    policy_release(policy);
     log_set_level(LOG_LEVEL_INFO);
     return 0;
 }

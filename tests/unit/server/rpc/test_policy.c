@@ -72,7 +72,7 @@ static void test_exactly_one_rule_applies(void **state)
             assert_string_equal(rule->tenant, rows[i].tenant);
         }
     }
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static void test_order_in_the_file_does_not_matter(void **state)
@@ -85,7 +85,7 @@ static void test_order_in_the_file_does_not_matter(void **state)
                      0);
     assert_string_equal(policy_find(policy, view_of("spiffe://a/b/c"))->tenant, "exact");
     assert_string_equal(policy_find(policy, view_of("spiffe://a/b"))->tenant, "wide");
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static void test_methods(void **state)
@@ -108,7 +108,7 @@ static void test_methods(void **state)
                         1u << METHOD_RECORD_MODEL_CHANGES},
         {"{admin}", 1u << METHOD_LIST_PRESENT_USERS | 1u << METHOD_LIST_PARKED_DOCUMENTS |
                         1u << METHOD_RETRY_PARKED | 1u << METHOD_DISCARD_PARKED |
-                        1u << METHOD_DRAIN | 1u << METHOD_GET_STATE_HASH |
+                        1u << METHOD_RELOAD | 1u << METHOD_DRAIN | 1u << METHOD_GET_STATE_HASH |
                         1u << METHOD_GET_INDEX_STATUS | 1u << METHOD_LIST_INDEX_BATCHES},
         {"{RetryParked}", 1u << METHOD_RETRY_PARKED},
     };
@@ -121,7 +121,7 @@ static void test_methods(void **state)
         struct policy *policy;
         assert_int_equal(load(text, &policy), 0);
         assert_int_equal(policy_find(policy, view_of("spiffe://a/b"))->methods, rows[i].methods);
-        policy_free(policy);
+        policy_release(policy);
     }
     struct policy *policy;
     assert_int_equal(load("rule \"spiffe://a/b\" { methods = {\"*\"} tenant = t }", &policy), 0);
@@ -129,7 +129,7 @@ static void test_methods(void **state)
         assert_true(policy_find(policy, view_of("spiffe://a/b"))->methods &
                     bit((enum method_id)id));
     }
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static void test_rights(void **state)
@@ -166,7 +166,7 @@ static void test_rights(void **state)
     assert_true(policy_tenants_hold(&rule->delegate, view_of("anything")));
     assert_true(rule->methods & bit(METHOD_DRAIN));
     assert_true(policy_find(policy, view_of("spiffe://a/feed"))->feed);
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static void test_what_does_not_load(void **state)
@@ -238,7 +238,7 @@ static void test_files(void **state)
     assert_int_equal(load("# nothing but a remark\n", &policy), 0);
     assert_int_equal(policy_count(policy), 0);
     assert_null(policy_find(policy, view_of("spiffe://a/b")));
-    policy_free(policy);
+    policy_release(policy);
 
     assert_int_equal(policy_load("/nonexistent/policy.conf", &policy, error, sizeof error), -1);
     assert_non_null(strstr(error, "/nonexistent/policy.conf"));
@@ -253,8 +253,22 @@ static void test_files(void **state)
     assert_non_null(cache);
     assert_true(cache->feed);
     assert_int_equal(cache->methods, bit(METHOD_READ_CHANGES));
-    policy_free(policy);
-    policy_free(NULL);
+    policy_release(policy);
+    policy_release(NULL);
+}
+
+/* A rule is good as long as somebody holds its policy; under the address sanitizer this says so. */
+static void test_rules_live_as_long_as_they_are_held(void **state)
+{
+    (void)state;
+    struct policy *policy = policy_new_open();
+    assert_non_null(policy);
+    const struct policy_rule *rule = policy_find(policy, view_of("spiffe://any/body"));
+    assert_ptr_equal(policy_hold(policy), policy);
+    policy_release(policy);
+    assert_string_equal(rule->tenant, "dev");
+    assert_int_equal(policy_count(policy), 1);
+    policy_release(policy);
 }
 
 static void test_open_policy(void **state)
@@ -267,7 +281,7 @@ static void test_open_policy(void **state)
     assert_string_equal(rule->tenant, "dev");
     assert_true(rule->admin.all && rule->delegate.all);
     assert_null(policy_find(policy, view_of("bob.example")));
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static void test_long_principals(void **state)
@@ -285,7 +299,7 @@ static void test_long_principals(void **state)
     assert_null(policy_find(policy, (struct view){(const uint8_t *)"spiffe://a/b\0c", 14}));
     name[LIMIT_PRINCIPAL_LENGTH - 2] = '/'; /* the star is written behind the last slash */
     assert_string_equal(policy_find(policy, longest)->tenant, "wide");
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static void test_tenants_of_a_method(void **state)
@@ -318,7 +332,7 @@ static void test_tenants_of_a_method(void **state)
     assert_false(tenants.all);
     assert_int_equal(tenants.count, 0);
     free(tenants.names);
-    policy_free(policy);
+    policy_release(policy);
 
     policy = policy_new_open();
     assert_non_null(policy);
@@ -326,7 +340,7 @@ static void test_tenants_of_a_method(void **state)
     assert_true(tenants.all);
     assert_string_equal(tenants.names[0], "dev");
     free(tenants.names);
-    policy_free(policy);
+    policy_release(policy);
 }
 
 static int make_file(void **state)
@@ -352,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_load),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_open_policy),
+        cmocka_unit_test(test_rules_live_as_long_as_they_are_held),
         cmocka_unit_test(test_long_principals),
         cmocka_unit_test(test_tenants_of_a_method),
     };
