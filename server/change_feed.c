@@ -161,6 +161,11 @@ void change_feed_status(struct change_feed *feed, struct answer_feed *status)
     };
 }
 
+uint32_t change_feed_set_policy(struct change_feed *feed, struct policy *policy)
+{
+    return feed->endpoint != NULL ? feed_endpoint_set_policy(feed->endpoint, policy) : 0;
+}
+
 /* ---- The end ---- */
 
 void change_feed_drain(struct change_feed *feed)

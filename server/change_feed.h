@@ -47,6 +47,9 @@ struct feed_reader *change_feed_reader(struct change_feed *feed);
 /* How it stands, but for those who wait at the engine. Any thread. */
 void change_feed_status(struct change_feed *feed, struct answer_feed *status);
 
+/* As door_set_policy, for those who subscribe. */
+uint32_t change_feed_set_policy(struct change_feed *feed, struct policy *policy);
+
 /* Who waits is answered, and nobody waits any more. */
 void change_feed_drain(struct change_feed *feed);
 /* Once the engine has stopped: publishes the rest and a goodbye, closes the endpoint, answers what

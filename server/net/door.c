@@ -68,21 +68,36 @@ static const char *read_principal(nng_pipe pipe, char *to, size_t size)
     return count == 1 ? NULL : "the certificate has more than one subject alternative name";
 }
 
-/* Returns NULL, or why it is not let in. */
-static const char *enter(struct door *door, nng_pipe pipe, struct view principal,
-                         const struct policy_rule *rule, const char *address)
+/* The rule by which a principal may come in now. Under the lock. NULL with the reason. */
+static const struct policy_rule *find_rule(const struct door *door, struct view principal,
+                                           const char **reason)
 {
-    const char *reason = "the server is about to stop";
+    const struct policy_rule *rule = policy_find(door->policy, principal);
+    if (rule == NULL) {
+        *reason = "no rule";
+    } else if (door->kind->needs_feed && !rule->feed) {
+        *reason = "feed is not allowed";
+        rule = NULL;
+    }
+    return rule;
+}
+
+/* Returns NULL, or why it is not let in. */
+static const char *enter(struct door *door, struct pipes_arrival *arrival)
+{
+    const char *reason = NULL;
     (void)pthread_mutex_lock(&door->lock);
-    if (!door->stopping) {
+    arrival->rule = find_rule(door, arrival->principal, &reason);
+    if (door->stopping) {
+        reason = "the server is about to stop";
+    } else if (arrival->rule != NULL) {
         const char *const reasons[] = {
             [PIPES_ADMITTED] = NULL,
             [PIPES_FULL] = door->kind->full,
             [PIPES_PRINCIPAL_FULL] = "connections_per_principal is reached",
             [PIPES_PRINCIPAL_TOO_FAST] = "connects_per_minute is reached",
         };
-        reason = reasons[pipes_add(door->pipes, (uint32_t)pipe.id, principal, rule, address,
-                                   door_now_ms())];
+        reason = reasons[pipes_add(door->pipes, arrival, door_now_ms())];
     }
     (void)pthread_mutex_unlock(&door->lock);
     return reason;
@@ -95,18 +110,14 @@ static const char *admit_pipe(struct door *door, nng_pipe pipe, char *principal,
     if (reason != NULL) {
         return reason;
     }
-    struct view name = view_of(principal);
-    if (!policy_principal_valid(name)) {
+    struct pipes_arrival arrival = {.id = (uint32_t)pipe.id,
+                                    .principal = view_of(principal),
+                                    .suite = REQUEST_SUITE_UNKNOWN,
+                                    .address = address};
+    if (!policy_principal_valid(arrival.principal)) {
         return "the subject alternative name is no SPIFFE ID";
     }
-    const struct policy_rule *rule = policy_find(door->policy, name);
-    if (rule == NULL) {
-        return "no rule";
-    }
-    if (door->kind->needs_feed && !rule->feed) {
-        return "feed is not allowed";
-    }
-    return enter(door, pipe, name, rule, address);
+    return enter(door, &arrival);
 }
 
 static void count_connections(struct door *door)
@@ -176,6 +187,62 @@ nng_pipe door_condemn(struct pipe *pipe, const char *reason)
     return (nng_pipe){.id = pipe->id};
 }
 
+/* ---- Another policy ---- */
+
+/* Closed in rounds, so that the lock is not held for long and nothing is allocated. */
+#define ROUND_MAX 256
+
+struct victims {
+    nng_pipe pipes[ROUND_MAX];
+    size_t count;
+};
+
+static void find_rule_again(void *context, struct pipe *pipe)
+{
+    const struct door *door = context;
+    const char *reason = NULL;
+    pipe->peer.rule = find_rule(door, pipe->peer.principal, &reason);
+}
+
+static void condemn_without_rule(void *context, struct pipe *pipe)
+{
+    struct victims *victims = context;
+    if (pipe->peer.rule == NULL && victims->count < ROUND_MAX) {
+        nng_pipe victim = door_condemn(pipe, "the policy does not let it in any more");
+        victims->pipes[victims->count] = victim;
+        victims->count += victim.id != 0;
+    }
+}
+
+static uint32_t close_without_rule(struct door *door)
+{
+    uint32_t closed = 0;
+    struct victims victims;
+    do {
+        victims.count = 0;
+        (void)pthread_mutex_lock(&door->lock);
+        pipes_each(door->pipes, condemn_without_rule, &victims);
+        (void)pthread_mutex_unlock(&door->lock);
+        for (size_t i = 0; i < victims.count; i++) {
+            (void)nng_pipe_close(victims.pipes[i]);
+        }
+        closed += (uint32_t)victims.count;
+    } while (victims.count == ROUND_MAX);
+    return closed;
+}
+
+uint32_t door_set_policy(struct door *door, struct policy *policy)
+{
+    (void)policy_hold(policy);
+    (void)pthread_mutex_lock(&door->lock);
+    struct policy *old = door->policy;
+    door->policy = policy;
+    pipes_each(door->pipes, find_rule_again, door);
+    (void)pthread_mutex_unlock(&door->lock);
+    policy_release(old);
+    return close_without_rule(door);
+}
+
 /* ---- Beginning and end ---- */
 
 int door_init(struct door *door, const struct door_kind *kind, const struct door_options *options)
@@ -183,7 +250,7 @@ int door_init(struct door *door, const struct door_kind *kind, const struct door
     pthread_condattr_t attributes;
     memset(door, 0, sizeof *door);
     door->kind = kind;
-    door->policy = options->policy;
+    door->policy = policy_hold(options->policy);
     door->step = "beginning";
     (void)pthread_condattr_init(&attributes);
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -287,6 +354,7 @@ void door_close(struct door *door)
 void door_deinit(struct door *door)
 {
     pipes_free(door->pipes);
+    policy_release(door->policy);
     (void)pthread_cond_destroy(&door->changed);
     (void)pthread_mutex_destroy(&door->lock);
 }

@@ -35,19 +35,19 @@ struct door_options {
     const char *ca_pem;
     const char *cert_pem;
     const char *key_pem;
-    const struct policy *policy;
+    struct policy *policy; /* the door takes a reference */
     struct pipes_limits limits;
 };
 
 struct door {
     const struct door_kind *kind;
-    const struct policy *policy;
     nng_socket socket;
     const char *step; /* of its beginning, for an error's text */
 
     pthread_mutex_t lock; /* never held while NNG is called */
     pthread_cond_t changed;
     bool stopping;
+    struct policy *policy; /* in force */
     struct pipes *pipes;
     atomic_uint connections; /* those that live and can be sent to, for readers without the lock */
 
@@ -59,8 +59,7 @@ struct door {
 };
 
 /* Beginning, in this order; what fails leaves a door that can be closed and deinitialised. Return 0
- * or NNG's error, which door_explain puts into a sentence. The strings are copied, the policy is
- * borrowed until door_deinit. */
+ * or NNG's error, which door_explain puts into a sentence. The strings are copied. */
 __attribute__((warn_unused_result)) int door_init(struct door *door, const struct door_kind *kind,
                                                   const struct door_options *options);
 __attribute__((warn_unused_result)) int door_open(struct door *door);
@@ -70,6 +69,11 @@ __attribute__((warn_unused_result)) int door_watch(struct door *door, unsigned w
 __attribute__((warn_unused_result)) int door_listen(struct door *door,
                                                     const struct door_options *options);
 void door_explain(const struct door *door, const char *url, int code, char *error, size_t size);
+
+/* Puts another policy in force: connections whose principals still may come in are judged by it
+ * from their next request on, the others are closed. Returns how many those are. Not from a thread
+ * of NNG's, and by one thread at a time. */
+uint32_t door_set_policy(struct door *door, struct policy *policy);
 
 /* Nobody is let in any more, the watchdog ends, what was sent gets a moment to leave, the socket is
  * closed and with it all connections. Also after a beginning that failed. */

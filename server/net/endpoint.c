@@ -75,6 +75,11 @@ int endpoint_start(const struct endpoint_options *options, struct endpoint **end
     return 0;
 }
 
+uint32_t endpoint_set_policy(struct endpoint *endpoint, struct policy *policy)
+{
+    return door_set_policy(&endpoint->door, policy);
+}
+
 /* Waits until *count is 0, at most so long. */
 static void wait_for_none(struct endpoint *endpoint, const uint32_t *count, long milliseconds)
 {

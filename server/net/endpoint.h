@@ -19,7 +19,7 @@ struct endpoint_options {
     const char *ca_pem;
     const char *cert_pem;
     const char *key_pem;
-    const struct policy *policy;
+    struct policy *policy; /* the endpoint takes a reference */
     struct admit *admit;
     uint32_t slots;
     uint32_t connections_max;
@@ -30,7 +30,7 @@ struct endpoint_options {
 
 struct endpoint;
 
-/* Opens, listens and receives. The strings are copied, policy and admit borrowed until
+/* Opens, listens and receives. The strings are copied, admit is borrowed until
  * endpoint_stop. *endpoint is set before the first request can come in. Returns 0, or -1 with one
  * sentence. */
 __attribute__((warn_unused_result)) int endpoint_start(const struct endpoint_options *options,
@@ -40,6 +40,9 @@ __attribute__((warn_unused_result)) int endpoint_start(const struct endpoint_opt
 /* The engine's answer to a request: exactly one per token. The bytes are copied. Any thread;
  * encrypts in the caller when the connection is idle, never blocks. */
 void endpoint_reply(struct endpoint *endpoint, uint64_t token, struct view frame);
+
+/* As door_set_policy. */
+uint32_t endpoint_set_policy(struct endpoint *endpoint, struct policy *policy);
 
 /* Lets the replies leave (2 s at most), closes everything, frees. All tokens have been answered.
  * Accepts NULL. */

@@ -106,6 +106,11 @@ uint32_t feed_endpoint_subscribers(const struct feed_endpoint *endpoint)
     return atomic_load(&endpoint->door.connections);
 }
 
+uint32_t feed_endpoint_set_policy(struct feed_endpoint *endpoint, struct policy *policy)
+{
+    return door_set_policy(&endpoint->door, policy);
+}
+
 void feed_endpoint_stop(struct feed_endpoint *endpoint)
 {
     if (endpoint == NULL) {

@@ -16,7 +16,7 @@ struct feed_endpoint_options {
     const char *ca_pem;
     const char *cert_pem;
     const char *key_pem;
-    const struct policy *policy;
+    struct policy *policy; /* the endpoint takes a reference */
     uint32_t connections_max;
     uint32_t connections_per_principal;
     uint32_t connects_per_minute;
@@ -25,8 +25,8 @@ struct feed_endpoint_options {
 
 struct feed_endpoint;
 
-/* Opens and listens. The strings are copied, the policy borrowed until feed_endpoint_stop. Returns
- * 0, or -1 with one sentence. */
+/* Opens and listens. The strings are copied. Returns 0,
+ * or -1 with one sentence. */
 __attribute__((warn_unused_result)) int
 feed_endpoint_start(const struct feed_endpoint_options *options, struct feed_endpoint **endpoint,
                     char *error, size_t error_size);
@@ -36,6 +36,9 @@ feed_endpoint_start(const struct feed_endpoint_options *options, struct feed_end
 void feed_endpoint_send(struct feed_endpoint *endpoint, const uint8_t *message, size_t length);
 
 uint32_t feed_endpoint_subscribers(const struct feed_endpoint *endpoint); /* any thread */
+
+/* As door_set_policy. */
+uint32_t feed_endpoint_set_policy(struct feed_endpoint *endpoint, struct policy *policy);
 
 /* Lets the last messages leave (300 ms), closes, frees. Accepts NULL. */
 void feed_endpoint_stop(struct feed_endpoint *endpoint);

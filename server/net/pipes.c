@@ -119,11 +119,12 @@ static struct principal *find_principal(struct pipes *pipes, struct view name, u
     return free_place;
 }
 
-enum pipes_verdict pipes_add(struct pipes *pipes, uint32_t id, struct view principal,
-                             const struct policy_rule *rule, const char *address, uint64_t now_ms)
+enum pipes_verdict pipes_add(struct pipes *pipes, const struct pipes_arrival *arrival,
+                             uint64_t now_ms)
 {
-    CHECK(principal.length > 0 && principal.length <= LIMIT_PRINCIPAL_LENGTH);
-    struct principal *owner = find_principal(pipes, principal, now_ms);
+    struct view name = arrival->principal;
+    CHECK(name.length > 0 && name.length <= LIMIT_PRINCIPAL_LENGTH);
+    struct principal *owner = find_principal(pipes, name, now_ms);
     if (owner == NULL) {
         return PIPES_FULL;
     }
@@ -145,21 +146,23 @@ enum pipes_verdict pipes_add(struct pipes *pipes, uint32_t id, struct view princ
     CHECK(pipe != NULL);
     pipes->unused = pipe->next;
     memset(pipe, 0, sizeof *pipe);
-    pipe->id = id;
+    pipe->id = arrival->id;
     pipe->principal = owner;
     pipe->references = 1;
     pipe->progress_ms = now_ms;
-    size_t length = strnlen(address, sizeof pipe->address - 1);
-    memcpy(pipe->address, address, length);
+    size_t length = strnlen(arrival->address, sizeof pipe->address - 1);
+    memcpy(pipe->address, arrival->address, length);
     pipe->peer = (struct admit_peer){
         .principal = {(const uint8_t *)owner->name, owner->length},
-        .rule = rule,
+        .rule = arrival->rule,
+        .suite = arrival->suite,
         .address = pipe->address,
         .gone = &pipe->gone,
         .waits = &owner->waits,
     };
-    pipe->next = pipes->buckets[id & pipes->bucket_mask];
-    pipes->buckets[id & pipes->bucket_mask] = pipe;
+    struct pipe **bucket = &pipes->buckets[arrival->id & pipes->bucket_mask];
+    pipe->next = *bucket;
+    *bucket = pipe;
     owner->connections++;
     pipes->count++;
     return PIPES_ADMITTED;
@@ -188,9 +191,10 @@ struct pipe *pipes_acquire(struct pipes *pipes, uint32_t id)
     while (pipe != NULL && pipe->id != id) {
         pipe = pipe->next;
     }
-    if (pipe != NULL) {
-        pipe->references++;
+    if (pipe == NULL || pipe->peer.rule == NULL) {
+        return NULL;
     }
+    pipe->references++;
     return pipe;
 }
 

@@ -24,7 +24,9 @@ struct pipes_limits {
 
 struct pipe {
     uint32_t id;
-    struct admit_peer peer; /* points into this structure and the principal */
+    /* Points into this structure and the principal. The rule is of the policy in force, which a
+     * request holds as long as it looks at the rule; NULL: it has none any more. */
+    struct admit_peer peer;
     char address[REMOTE_END_MAX];
     atomic_bool gone; /* closed: nobody reads replies. Those who have a request of it look, too. */
     bool condemned;   /* to be closed by us */
@@ -52,16 +54,24 @@ enum pipes_verdict {
     PIPES_PRINCIPAL_TOO_FAST /* connects_per_minute */
 };
 
-/* Enters a new connection; its principal is copied (at most LIMIT_PRINCIPAL_LENGTH bytes), the rule
- * borrowed. A refused one counts as a connect of its principal, too. */
+/* Who comes in. What is pointed to is copied, but the rule is borrowed. */
+struct pipes_arrival {
+    uint32_t id;
+    struct view principal; /* at most LIMIT_PRINCIPAL_LENGTH bytes */
+    const struct policy_rule *rule;
+    unsigned suite; /* see struct admit_peer */
+    const char *address;
+};
+
+/* Enters a new connection. A refused one counts as a connect of its principal, too. */
 __attribute__((warn_unused_result)) enum pipes_verdict
-pipes_add(struct pipes *pipes, uint32_t id, struct view principal, const struct policy_rule *rule,
-          const char *address, uint64_t now_ms);
+pipes_add(struct pipes *pipes, const struct pipes_arrival *arrival, uint64_t now_ms);
 
 /* The pipe is closed. Unknown ids (refused ones are removed, too) are ignored. */
 void pipes_remove(struct pipes *pipes, uint32_t id);
 
-/* The connection of a request, held until released; NULL when it is gone. */
+/* The connection of a request, held until released; NULL when it is gone, or has lost its rule and
+ * is about to be closed for that. */
 struct pipe *pipes_acquire(struct pipes *pipes, uint32_t id);
 void pipes_release(struct pipes *pipes, struct pipe *pipe);
 

@@ -187,8 +187,12 @@ static void on_received(struct slot *slot)
     (void)pthread_mutex_lock(&endpoint->door.lock);
     struct slot *next = replace_receiving(endpoint);
     struct pipe *pipe = pipes_acquire(endpoint->door.pipes, id);
+    struct admit_peer peer;
+    struct policy *policy = NULL;
     slot->pipe = pipe;
     if (pipe != NULL) {
+        peer = pipe->peer; /* as it is now: the rule may be replaced at any time */
+        policy = policy_hold(endpoint->door.policy);
         slot->state = SLOT_WAIT;
         slot->generation++;
     } else if (next == NULL) {
@@ -205,10 +209,11 @@ static void on_received(struct slot *slot)
         return;
     }
     uint8_t answer[ADMIT_REPLY_MAX];
-    size_t length = admit_request(endpoint->admit, &pipe->peer, token_of(slot),
+    size_t length = admit_request(endpoint->admit, &peer, token_of(slot),
                                   (struct view){nng_msg_body(message), nng_msg_len(message)},
                                   &slot->call, answer);
     /* Without an answer the slot is the engine's, and may already be on its next request. */
+    policy_release(policy);
     nng_msg_free(message);
     if (length > 0) {
         send_reply(slot, (struct view){answer, length});

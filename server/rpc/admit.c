@@ -11,7 +11,6 @@
 #include "proto/frame.h"
 #include "proto/limits.h"
 #include "server/log.h"
-#include "server/wire/request.h"
 
 /* How long a refused caller should wait: about the time that a full inbox takes to empty. */
 #define RETRY_INBOX_MS 100
@@ -336,6 +335,7 @@ static int decode_and_hand_over(struct admission *on, uint64_t token)
     }
     struct request_body body;
     struct request_error *error = &on->request_error;
+    request_scratch_set_suite(scratch, on->peer->suite);
     int outcome = 0;
     if (request_decode(scratch, on->call->method, &on->caller, on->frame.payload, &body, error) !=
         0) {
@@ -413,6 +413,27 @@ static size_t answer_drain(struct admission *on, uint8_t *reply)
     return reply_ok(options->epoch, bytes_of(NULL, 0), reply, ADMIT_REPLY_MAX);
 }
 
+/* ReloadRequest {}: what is not known is skipped, what is no message is not taken for a wish. */
+static int hand_reload(struct admission *on, uint64_t token)
+{
+    struct view rest = on->frame.payload;
+    struct field field;
+    enum field_outcome outcome;
+    while ((outcome = field_next(&rest, &field)) == FIELD_READ) {
+    }
+    if (outcome == FIELD_MALFORMED) {
+        return refuse(on, REASON_MALFORMED_PAYLOAD, NULL, NULL, 0);
+    }
+    const struct admit_options *options = &on->admit->options;
+    log_info("reload requested",
+             LOG_BYTES("principal", on->peer->principal.bytes, on->peer->principal.length),
+             LOG_TEXT("peer", on->peer->address));
+    if (options->reload(options->context, token, on->call->received_ms + timeout_of(on)) != 0) {
+        return refuse(on, REASON_DRAINING, NULL, NULL, RETRY_DRAIN_MS);
+    }
+    return 0;
+}
+
 /* ---- The line ---- */
 
 /* Returns 0 when somebody else will answer, -1 with the refusal, or the length of an answer. */
@@ -434,6 +455,8 @@ static long pass(struct admission *on, struct view bytes, uint64_t token, uint8_
         return read_check(on) != 0 ? -1 : (long)answer_check(on, reply);
     case METHOD_DRAIN:
         return (long)answer_drain(on, reply);
+    case METHOD_RELOAD:
+        return hand_reload(on, token);
     default:
         return decode_and_hand_over(on, token);
     }

@@ -1,8 +1,9 @@
 /* Admission: from the bytes of a request to a place in the engine's inbox, or to an answer at once.
  *
  * One straight line, called on the thread that received the bytes: envelope, method, right, caller,
- * payload, inbox. Nothing in it blocks, and nothing is executed here but Check and Drain, which
- * concern the process and not the state. Every request gets one answer: garbage a refusal. */
+ * payload, inbox. Nothing in it blocks, and nothing is executed here but Check, Drain and
+ * Reload, which concern the process and not the state. Every request gets one answer: garbage a
+ * refusal. */
 #ifndef ACTIVITYD_SERVER_RPC_ADMIT_H
 #define ACTIVITYD_SERVER_RPC_ADMIT_H
 
@@ -15,6 +16,7 @@
 #include "server/rpc/policy.h"
 #include "server/wire/method.h"
 #include "server/wire/reply.h"
+#include "server/wire/request.h"
 
 enum admit_health { ADMIT_SERVING = 0, ADMIT_DRAINING = 1, ADMIT_DISK_FULL = 2 };
 
@@ -32,6 +34,9 @@ struct admit_options {
     uint64_t (*boot_ms)(void *context); /* CLOCK_BOOTTIME: what deadlines are compared with */
     enum admit_health (*health)(void *context);
     void (*drain)(void *context); /* begins the end of the process */
+    /* Has the files read anew. Returns 0: somebody will answer under `token`, perhaps before this
+     * returns; 1: the server is about to stop. */
+    int (*reload)(void *context, uint64_t token, uint64_t deadline_ms);
 };
 
 struct admit;
@@ -40,13 +45,14 @@ struct admit;
 struct admit *admit_new(const struct admit_options *options);
 void admit_free(struct admit *admit); /* accepts NULL */
 
-/* Who sends: fixed when the peer connected. Borrowed for the call. */
+/* Who sends. Borrowed for the call; the rule, which a reload may replace, only for admission. */
 struct admit_peer {
     struct view principal;
     const struct policy_rule *rule;
     const char *address;     /* for diagnostics */
     const atomic_bool *gone; /* true once the connection is closed */
     _Atomic uint32_t *waits; /* long polls of this principal that wait now; NULL: it may not wait */
+    unsigned suite;          /* of its connection: see request_scratch_set_suite */
 };
 
 /* What is kept of a request until it is answered: for diagnostics, and the place of a long poll. */
@@ -59,10 +65,9 @@ struct admit_call {
 
 #define ADMIT_REPLY_MAX REPLY_REFUSAL_MAX
 
-/* Admits one request frame. Returns 0: the engine or the feed will answer under `token`, perhaps
- * before this returns; else the length of the answer written to `reply` (ADMIT_REPLY_MAX bytes of
- * room). *call is filled before anybody can answer. `frame` is not needed any more afterwards. Any
- * thread.
+/* Admits one request frame. Returns 0: somebody else will answer under `token`, perhaps before this
+ * returns; else the length of the answer written to `reply` (ADMIT_REPLY_MAX bytes of room). *call
+ * is filled before anybody can answer. `frame` is not needed any more afterwards. Any thread.
  *
  * A long poll for which there is no place to wait is not refused: it is answered at once, and when
  * nothing has happened the answer says when to come back. */

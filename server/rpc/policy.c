@@ -2,6 +2,7 @@
 
 #include <confuse.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct policy {
     struct policy_rule *rules; /* sorted by name */
     size_t count;
     bool open; /* rules[0] applies to everybody */
+    atomic_uint references;
 };
 
 /* libconfuse hands its error function no context. */
@@ -317,6 +319,16 @@ static int parse(cfg_t *cfg, const char *path, struct policy *policy)
     return outcome == CFG_SUCCESS ? read_rules(cfg, policy) : -1;
 }
 
+/* With one reference and no rule; NULL: out of memory. */
+static struct policy *new_policy(void)
+{
+    struct policy *policy = calloc(1, sizeof *policy);
+    if (policy != NULL) {
+        atomic_init(&policy->references, 1);
+    }
+    return policy;
+}
+
 int policy_load(const char *path, struct policy **policy, char *error, size_t error_size)
 {
     cfg_opt_t rule_options[] = {CFG_STR_LIST("methods", "{}", CFGF_NONE),
@@ -332,7 +344,7 @@ int policy_load(const char *path, struct policy **policy, char *error, size_t er
     error[0] = '\0';
     error_to.text = error;
     error_to.size = error_size;
-    struct policy *made = calloc(1, sizeof *made);
+    struct policy *made = new_policy();
     cfg_t *cfg = cfg_init(options, CFGF_NONE);
     int outcome = -1;
     if (made != NULL && cfg != NULL) {
@@ -345,7 +357,7 @@ int policy_load(const char *path, struct policy **policy, char *error, size_t er
     cfg_free(cfg);
     error_to.size = 0;
     if (outcome != 0) {
-        policy_free(made);
+        policy_release(made);
         return -1;
     }
     *policy = made;
@@ -354,7 +366,7 @@ int policy_load(const char *path, struct policy **policy, char *error, size_t er
 
 struct policy *policy_new_open(void)
 {
-    struct policy *policy = calloc(1, sizeof *policy);
+    struct policy *policy = new_policy();
     struct policy_rule *rule = calloc(1, sizeof *rule);
     char *name = strdup(SCHEME "*");
     if (policy == NULL || rule == NULL || name == NULL) {
@@ -375,9 +387,15 @@ struct policy *policy_new_open(void)
     return policy;
 }
 
-void policy_free(struct policy *policy)
+struct policy *policy_hold(struct policy *policy)
 {
-    if (policy == NULL) {
+    (void)atomic_fetch_add(&policy->references, 1);
+    return policy;
+}
+
+void policy_release(struct policy *policy)
+{
+    if (policy == NULL || atomic_fetch_sub(&policy->references, 1) != 1) {
         return;
     }
     for (size_t i = 0; i < policy->count; i++) {

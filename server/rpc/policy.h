@@ -1,5 +1,8 @@
-/* Who may do what: an immutable table of rules, read from a file at start and asked when a peer
- * connects. Default deny: a principal without a rule is closed before its first message.
+/* Who may do what: an immutable table of rules, read from a file and asked when a peer connects.
+ * Default deny: a principal without a rule is closed before its first message.
+ *
+ * A reload puts another table in its place. Tables are counted, so that one lives as long as
+ * somebody holds it: a rule of it is good for exactly so long.
  *
  * A rule is named by a principal, or by a prefix of principals that ends in a slash and a star.
  * Exactly one rule applies to a principal: its own, else the longest prefix. What a rule may say
@@ -35,8 +38,9 @@ _Static_assert((int)METHOD_COUNT <= 32, "a rule's methods are 32 bits");
 
 struct policy;
 
-/* Reads and checks a file. Returns 0 with *policy, which may have no rule at all (policy_count), or
- * -1 with one sentence that names file, line, rule and what is wrong. */
+/* Reads and checks a file. Returns 0 with *policy, of which the caller has the one reference and
+ * which may have no rule at all (policy_count), or -1 with one sentence that names file, line, rule
+ * and what is wrong. Not from two threads at once (libconfuse's parser is global). */
 __attribute__((warn_unused_result)) int policy_load(const char *path, struct policy **policy,
                                                     char *error, size_t error_size);
 
@@ -44,7 +48,9 @@ __attribute__((warn_unused_result)) int policy_load(const char *path, struct pol
  * of memory. */
 struct policy *policy_new_open(void);
 
-void policy_free(struct policy *policy); /* accepts NULL */
+/* Each holder releases; the last one frees. Any thread. */
+struct policy *policy_hold(struct policy *policy); /* the same */
+void policy_release(struct policy *policy);        /* accepts NULL */
 size_t policy_count(const struct policy *policy);
 
 /* The one rule that applies, or NULL. Lives as long as the policy. Any thread. */

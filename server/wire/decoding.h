@@ -27,6 +27,7 @@ struct request_scratch {
     struct command command;
     struct query query;
     uint32_t wait_ms; /* of a long poll */
+    uint8_t suite;    /* of the caller's connection */
     struct arena json;
     struct batch_scratch batch;
     uint8_t list[DECODING_LIST_BYTES];
@@ -132,7 +133,8 @@ int decode_discard_parked(struct decoding *decoding);
 int decode_wait_activity(struct decoding *decoding);
 int decode_wait_visible(struct decoding *decoding);
 int decode_read_changes(struct decoding *decoding);
-int decode_empty(struct decoding *decoding); /* Get..., Drain */
+int decode_get_server_info(struct decoding *decoding);
+int decode_empty(struct decoding *decoding); /* Get..., Drain, Reload */
 int decode_check(struct decoding *decoding);
 
 #endif

@@ -32,6 +32,7 @@ static const struct method rows[METHOD_COUNT] = {
     ROW(LIST_PARKED_DOCUMENTS, ADMIN, "ListParkedDocuments", "admin", QUERY, ADMIN),
     ROW(RETRY_PARKED, ADMIN, "RetryParked", "admin", COMMAND, ADMIN),
     ROW(DISCARD_PARKED, ADMIN, "DiscardParked", "admin", COMMAND, ADMIN),
+    ROW(RELOAD, ADMIN, "Reload", "admin", LOCAL, ADMIN_ALL),
 };
 
 const struct method *method_find(struct view name)

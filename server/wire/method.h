@@ -32,6 +32,7 @@ enum method_id {
     METHOD_LIST_PARKED_DOCUMENTS,
     METHOD_RETRY_PARKED,
     METHOD_DISCARD_PARKED,
+    METHOD_RELOAD,
     METHOD_COUNT
 };
 
@@ -39,14 +40,14 @@ enum method_route {
     ROUTE_COMMAND, /* changes state: through the journal */
     ROUTE_QUERY,   /* answered by the engine from applied state */
     ROUTE_FEED,    /* answered by the feed from its ring of events */
-    ROUTE_LOCAL    /* answered at admission: Check, Drain */
+    ROUTE_LOCAL    /* answered by the process, not the state: Check, Drain, Reload */
 };
 
 enum method_need {
     NEED_METHOD,   /* the rule lists the method or its group */
     NEED_ANY_RULE, /* any allow rule: Check, GetServerInfo */
     NEED_ADMIN,    /* admin of the tenant: ListPresentUsers, what is parked */
-    NEED_ADMIN_ALL /* admin = all: Drain, GetStateHash, the way into the index */
+    NEED_ADMIN_ALL /* admin = all: Drain, Reload, GetStateHash, the way into the index */
 };
 
 struct method {

@@ -171,6 +171,9 @@ void query_encode(const struct query *query, struct writer *to)
     case METHOD_GET_JOB_RESULT:
         writer_u64(to, query->job_id);
         break;
+    case METHOD_GET_SERVER_INFO:
+        writer_u8(to, query->suite);
+        break;
     case METHOD_LIST_PRESENT_USERS:
     case METHOD_LIST_INDEX_BATCHES:
     case METHOD_LIST_PARKED_DOCUMENTS:
@@ -201,6 +204,9 @@ void query_decode(struct bytes encoded, struct query *query)
     case METHOD_GET_ACTIVITY:
     case METHOD_GET_JOB_RESULT:
         query->job_id = reader_u64(&from);
+        break;
+    case METHOD_GET_SERVER_INFO:
+        query->suite = reader_u8(&from);
         break;
     case METHOD_LIST_PRESENT_USERS:
     case METHOD_LIST_INDEX_BATCHES:

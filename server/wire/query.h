@@ -63,6 +63,7 @@ struct query {
     union {
         struct query_find find;
         uint64_t job_id;
+        uint8_t suite; /* GetServerInfo: see request_scratch_set_suite */
         struct query_page page;
         struct query_wait wait;
         struct query_read read;

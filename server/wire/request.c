@@ -29,7 +29,7 @@ static int (*const decoders[METHOD_COUNT])(struct decoding *) = {
     [METHOD_GET_JOB_RESULT] = decode_job_id,
     [METHOD_RECORD_MODEL_CHANGES] = decode_record_changes,
     [METHOD_CHECK] = decode_check,
-    [METHOD_GET_SERVER_INFO] = decode_empty,
+    [METHOD_GET_SERVER_INFO] = decode_get_server_info,
     [METHOD_LIST_PRESENT_USERS] = decode_list_present_users,
     [METHOD_DRAIN] = decode_empty,
     [METHOD_GET_STATE_HASH] = decode_empty,
@@ -41,6 +41,7 @@ static int (*const decoders[METHOD_COUNT])(struct decoding *) = {
     [METHOD_LIST_PARKED_DOCUMENTS] = decode_list_parked_documents,
     [METHOD_RETRY_PARKED] = decode_retry_parked,
     [METHOD_DISCARD_PARKED] = decode_discard_parked,
+    [METHOD_RELOAD] = decode_empty,
 };
 
 struct request_scratch *request_scratch_new(void)
@@ -64,6 +65,11 @@ void request_scratch_free(struct request_scratch *scratch)
 void request_scratch_set_kinds(struct request_scratch *scratch, const struct model_kinds *kinds)
 {
     scratch->kinds = kinds;
+}
+
+void request_scratch_set_suite(struct request_scratch *scratch, unsigned suite)
+{
+    scratch->suite = suite < REQUEST_SUITE_UNKNOWN ? (uint8_t)suite : REQUEST_SUITE_UNKNOWN;
 }
 
 int decoding_malformed(const struct decoding *decoding)

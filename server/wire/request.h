@@ -27,6 +27,10 @@ struct request_scratch *request_scratch_new(void); /* NULL: out of memory */
 void request_scratch_free(struct request_scratch *scratch);
 /* How models are written, from now on; borrowed. NULL, as at first: all as a whole, and nowhere. */
 void request_scratch_set_kinds(struct request_scratch *scratch, const struct model_kinds *kinds);
+/* Which version and cipher suite the caller's connection has, for GetServerInfo: an index into what
+ * answer.h's struct answer_tls counts, or this. */
+#define REQUEST_SUITE_UNKNOWN UINT8_MAX
+void request_scratch_set_suite(struct request_scratch *scratch, unsigned suite);
 
 /* What became of a payload. */
 struct request_body {

@@ -8,6 +8,12 @@
 enum { PAGE_SIZE = 1, PAGE_TOKEN = 2 };
 enum { PARK_ID = 1 };
 
+int decode_get_server_info(struct decoding *decoding)
+{
+    decoding->scratch->query.suite = decoding->scratch->suite;
+    return decode_empty(decoding);
+}
+
 static int decode_page(struct decoding *decoding, uint64_t hash, uint32_t most)
 {
     struct query_page *page = &decoding->scratch->query.page;
