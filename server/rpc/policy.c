@@ -440,6 +440,18 @@ const struct policy_rule *policy_find(const struct policy *policy, struct view p
     return rule;
 }
 
+const char *policy_foreign_rule(const struct policy *policy, struct view trust_domain)
+{
+    for (size_t i = 0; i < policy->count && !policy->open; i++) {
+        const char *name = policy->rules[i].name + sizeof SCHEME - 1;
+        const struct view own = {(const uint8_t *)name, strcspn(name, "/")};
+        if (!view_equal(own, trust_domain)) {
+            return policy->rules[i].name;
+        }
+    }
+    return NULL;
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);

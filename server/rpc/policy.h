@@ -56,6 +56,9 @@ size_t policy_count(const struct policy *policy);
 /* The one rule that applies, or NULL. Lives as long as the policy. Any thread. */
 const struct policy_rule *policy_find(const struct policy *policy, struct view principal);
 
+/* The name of a rule for principals outside of this trust domain, or NULL. Any thread. */
+const char *policy_foreign_rule(const struct policy *policy, struct view trust_domain);
+
 /* Whether the text is a principal that we accept: a SPIFFE ID with a trust domain and a path
  * (https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md). Any thread. */
 bool policy_principal_valid(struct view principal);

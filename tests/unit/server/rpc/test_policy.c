@@ -343,6 +343,41 @@ static void test_tenants_of_a_method(void **state)
     policy_release(policy);
 }
 
+static void test_rules_outside_of_a_trust_domain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        const char *trust_domain;
+        bool foreign;
+    } rows[] = {
+        {"spiffe://a.b/c", "a.b", false},   {"spiffe://a.b/*", "a.b", false},
+        {"spiffe://a.b/c/*", "a.b", false}, {"spiffe://a.bc/c", "a.b", true},
+        {"spiffe://a/b", "a.b", true},      {"spiffe://a/a.b", "a.b", true},
+        {"spiffe://x/a.b/*", "a.b", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct policy *policy;
+        char text[256];
+        (void)snprintf(text, sizeof text,
+                       "rule \"spiffe://a.b/first\" { methods = {read} tenant = t }\n"
+                       "rule \"%s\" { methods = {read} tenant = t }\n",
+                       rows[i].rule);
+        assert_int_equal(load(text, &policy), 0);
+        const char *foreign = policy_foreign_rule(policy, view_of(rows[i].trust_domain));
+        if (rows[i].foreign) {
+            assert_non_null(foreign);
+            assert_string_equal(foreign, rows[i].rule);
+        } else {
+            assert_null(foreign);
+        }
+        policy_release(policy);
+    }
+    struct policy *open = policy_new_open();
+    assert_null(policy_foreign_rule(open, view_of("a.b")));
+    policy_release(open);
+}
+
 static int make_file(void **state)
 {
     (void)state;
@@ -369,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_rules_live_as_long_as_they_are_held),
         cmocka_unit_test(test_long_principals),
         cmocka_unit_test(test_tenants_of_a_method),
+        cmocka_unit_test(test_rules_outside_of_a_trust_domain),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }
