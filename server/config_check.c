@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/spiffe.h"
 #include "server/config.h"
 #include "server/loopback.h"
 
@@ -154,6 +155,11 @@ int config_check(struct config *config, char *error, size_t size)
         if (required[i].value[0] == '\0') {
             return refuse(required[i].key, "is required (or --dev, for development)", error, size);
         }
+    }
+    if (config->trust_domain[0] != '\0' &&
+        !spiffe_trust_domain_valid(view_of(config->trust_domain))) {
+        return refuse("trust_domain", "is none (1 to 255 of a-z 0-9 . - _, without spiffe://)",
+                      error, size);
     }
     if (config->slots <= config->inbox_places) {
         return refuse("slots",
