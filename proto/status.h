@@ -68,7 +68,9 @@ enum status_code {
       "no answer came in time; the request may have been executed (client only)")                  \
     X(NOT_CONNECTED, UNAVAILABLE, "no server could be reached (client only)")                      \
     X(INTERNAL_ERROR, INTERNAL, "a bug; the server's diagnostics say more")                        \
-    X(UNKNOWN_PARKED, NOT_FOUND, "no document of this tenant is parked under this number")
+    X(UNKNOWN_PARKED, NOT_FOUND, "no document of this tenant is parked under this number")         \
+    X(RELOAD_REFUSED, FAILED_PRECONDITION,                                                         \
+      "nothing was reloaded, what was in force stays; the message says why")
 
 enum status_reason {
 #define STATUS_REASON_ENUM(name, code, text) REASON_##name,

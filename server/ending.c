@@ -12,6 +12,7 @@ static void fill_signals(sigset_t *signals)
     (void)sigemptyset(signals);
     (void)sigaddset(signals, SIGINT);
     (void)sigaddset(signals, SIGTERM);
+    (void)sigaddset(signals, SIGHUP);
 }
 
 static void *take_signals(void *context)
@@ -19,9 +20,17 @@ static void *take_signals(void *context)
     struct ending *ending = context;
     for (;;) {
         sigset_t signals;
-        int number = 0;
+        siginfo_t info;
         fill_signals(&signals);
-        if (sigwait(&signals, &number) == 0 && !ending_begin(ending, number)) {
+        int number = sigwaitinfo(&signals, &info);
+        if (number < 0) {
+            continue;
+        }
+        /* The kernel's own SIGHUP says that the terminal has gone: nobody is there any more who
+         * could stop a server that was started by hand. */
+        if (number == SIGHUP && info.si_code != SI_KERNEL) {
+            ending->hang_up(ending->context);
+        } else if (!ending_begin(ending, number)) {
             _exit(128 + number);
         }
     }

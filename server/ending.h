@@ -1,5 +1,6 @@
-/* When the process is to end: at SIGTERM, at SIGINT, or when somebody asks for it. The first reason
- * counts. */
+/* When the process is to end: at SIGTERM, at SIGINT, when its terminal is gone, or when somebody
+ * asks for it. The first reason counts. SIGHUP from somebody is none: it asks for something else.
+ */
 #ifndef ACTIVITYD_SERVER_ENDING_H
 #define ACTIVITYD_SERVER_ENDING_H
 
@@ -11,6 +12,9 @@ struct ending {
     atomic_int phase;
     sem_t begun;
     int signal_number; /* why; 0: somebody asked for it */
+    /* At SIGHUP, on the thread that takes signals. Both are set before ending_start. */
+    void (*hang_up)(void *context);
+    void *context;
 };
 
 /* Before there are other threads, which inherit that signals are not for them: starts the one that

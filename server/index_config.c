@@ -210,12 +210,12 @@ static int check_pairs(const struct targets *targets, const struct policy_tenant
                                  error, size);
 }
 
-static int check_tenants(struct index_config *config, const struct policy_tenants *tenants,
-                         char *error, size_t size)
+/* With the separator of the templates, which then stands in *separator, or without any. */
+static int check_tenants(struct targets *targets, char separator[TARGET_TEMPLATE_MAX + 1],
+                         const struct policy_tenants *tenants, char *error, size_t size)
 {
-    struct targets *targets = &config->options.targets;
     char why[512];
-    int outcome = targets_separator(targets, config->separator, why, sizeof why);
+    int outcome = targets_separator(targets, separator, why, sizeof why);
     if (outcome != 0 && tenants->all) {
         (void)snprintf(error, size,
                        "the policy has a rule that may record changes of any tenant "
@@ -224,7 +224,7 @@ static int check_tenants(struct index_config *config, const struct policy_tenant
         return -1;
     }
     if (outcome == 0) {
-        targets->separator = config->separator;
+        targets->separator = separator;
         outcome = check_names(targets, tenants, error, size);
     }
     if (outcome != 0 && !tenants->all) {
@@ -244,7 +244,45 @@ static int check_policy(struct index_config *config, const struct policy *policy
         (void)snprintf(error, size, "out of memory");
         return -1;
     }
-    int outcome = check_tenants(config, &tenants, error, size);
+    int outcome = check_tenants(&config->options.targets, config->separator, &tenants, error, size);
+    free(tenants.names);
+    return outcome;
+}
+
+/* Good tenants, but the writer goes on with the separator of the start. */
+static int check_in_force(const struct targets *in_force, const struct targets *wanted,
+                          const struct policy_tenants *tenants, char *error, size_t size)
+{
+    bool separates = in_force->separator != NULL;
+    if (separates == (wanted->separator != NULL)) {
+        return 0;
+    }
+    if (!separates && !tenants->all) {
+        return check_pairs(in_force, tenants, error, size);
+    }
+    (void)snprintf(error, size,
+                   "its tenants are good, but names of indices would be made by another rule than "
+                   "since the start: restart the server");
+    return -1;
+}
+
+int index_config_check_policy(const struct index_config *config, const struct policy *policy,
+                              char *error, size_t error_size)
+{
+    struct policy_tenants tenants;
+    struct targets wanted = config->options.targets;
+    char separator[TARGET_TEMPLATE_MAX + 1];
+    if (!config->writes) {
+        return 0;
+    }
+    if (policy_tenants_of(policy, METHOD_RECORD_MODEL_CHANGES, &tenants) != 0) {
+        (void)snprintf(error, error_size, "out of memory");
+        return -1;
+    }
+    int outcome = check_tenants(&wanted, separator, &tenants, error, error_size);
+    if (outcome == 0) {
+        outcome = check_in_force(&config->options.targets, &wanted, &tenants, error, error_size);
+    }
     free(tenants.names);
     return outcome;
 }

@@ -18,6 +18,11 @@ struct index_config;
  * doubtful. NULL with one sentence: a key, the rule that it breaks, and what helps. */
 struct index_config *index_config_new(const struct config *config, const struct policy *policy,
                                       char *error, size_t error_size);
+/* Whether another policy fits as well, without a restart: the same rules, asked of the names of
+ * indices as they are made since the start. Returns 0, or -1 with one sentence. Any thread. */
+__attribute__((warn_unused_result)) int index_config_check_policy(const struct index_config *config,
+                                                                  const struct policy *policy,
+                                                                  char *error, size_t error_size);
 /* NULL: nothing is written to an index. */
 const struct index_options *index_config_options(const struct index_config *config);
 /* Which models are written as fragments, with an index or without. */

@@ -74,12 +74,10 @@ struct engine_facts {
     void (*feed)(void *context, struct answer_feed *feed);
     void *feed_context;
     const struct answer_index_source *index_source; /* NULL: there is no index */
-    struct {
-        const char *name;
-        const char *subject;
-        uint64_t not_after_ms;
-    } certificates[4];
-    size_t certificate_count;
+    /* Fills how TLS stands, and which files are in force; NULL: nothing is told. Engine's thread.
+     */
+    void (*tls)(void *context, struct answer_tls *tls, struct answer_files *files);
+    void *tls_context;
 };
 
 struct engine_options {

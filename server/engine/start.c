@@ -122,13 +122,8 @@ static void copy_facts(struct engine *engine)
     to->feed = from->feed;
     to->feed_context = from->feed_context;
     to->index_source = from->index_source;
-    to->certificate_count = from->certificate_count;
-    CHECK(from->certificate_count <= ANSWER_CERTIFICATES_MAX);
-    for (size_t i = 0; i < from->certificate_count; i++) {
-        to->certificates[i] =
-            (struct answer_certificate){from->certificates[i].name, from->certificates[i].subject,
-                                        from->certificates[i].not_after_ms};
-    }
+    to->tls = from->tls;
+    to->tls_context = from->tls_context;
 }
 
 static int allocate(struct engine *engine)

@@ -79,7 +79,6 @@ enum {
     INFO_FEED_URL = 6,
     INFO_FEED_ALLOWED = 7,
     INFO_DURABILITY = 8,
-    INFO_CERTIFICATES = 9,
     INFO_JOURNAL_INDEX = 10,
     INFO_HEAD_SEQUENCE = 11,
     INFO_OLDEST_SEQUENCE = 12,
@@ -110,18 +109,16 @@ static struct bytes cut(const char *text)
     return bytes;
 }
 
-/* CertificateInfo {name = 1, subject = 2, not_after_ms = 3} */
-static uint8_t *put_certificates(const struct answer_facts *facts, uint8_t *to)
+/* What is told of TLS and of files, in its own fields. */
+static uint8_t *put_tls(const struct answering *on, uint8_t *to)
 {
-    for (size_t i = 0; i < facts->certificate_count; i++) {
-        const struct answer_certificate *certificate = &facts->certificates[i];
-        uint8_t one[1200];
-        uint8_t *end = encode_bytes(one, 1, cut(certificate->name));
-        end = encode_bytes(end, 2, cut(certificate->subject));
-        end = encode_number(end, 3, certificate->not_after_ms);
-        to = encode_member(to, INFO_CERTIFICATES, encoded_since(one, end));
+    if (on->facts->tls == NULL) {
+        return to;
     }
-    return to;
+    struct answer_tls tls;
+    struct answer_files files;
+    on->facts->tls(on->facts->tls_context, &tls, &files);
+    return answer_put_tls(&tls, on->query->suite, answer_put_files(&files, to));
 }
 
 /* FeedInfo {subscribers = 1, parked = 2, frames = 3, bytes = 4, events = 5, progress_frames = 6,
@@ -170,7 +167,6 @@ static struct bytes get_server_info(const struct answering *on, uint8_t *to)
     end = put_limits(&info.limits, end);
     end = put_feed_url(on, end);
     end = encode_bytes(end, INFO_DURABILITY, bytes_of_text(facts->durability));
-    end = put_certificates(facts, end);
     end = encode_number(end, INFO_JOURNAL_INDEX, info.index);
     end = encode_number(end, INFO_HEAD_SEQUENCE, feed.head_sequence);
     end = encode_number(end, INFO_OLDEST_SEQUENCE, feed.oldest_sequence);
@@ -179,6 +175,7 @@ static struct bytes get_server_info(const struct answering *on, uint8_t *to)
     end = encode_bytes(end, INFO_INDEX, bytes_of_text(facts->index));
     end = encode_bytes(end, INFO_PRINCIPAL, on->query->caller.principal);
     end = facts->feed != NULL ? put_feed(&feed, end) : end;
+    end = put_tls(on, end);
     return frame_around(facts->epoch, to, end);
 }
 

@@ -5,16 +5,9 @@
 
 #include "server/core/core.h"
 #include "server/wire/answer_index.h"
+#include "server/wire/answer_tls.h"
 #include "server/wire/query.h"
 #include "server/wire/reply.h"
-
-#define ANSWER_CERTIFICATES_MAX 4
-
-struct answer_certificate {
-    const char *name;
-    const char *subject;
-    uint64_t not_after_ms;
-};
 
 /* How the feed stands: FeedInfo, and what can be read. */
 struct answer_feed {
@@ -42,8 +35,9 @@ struct answer_facts {
     void (*feed)(void *context, struct answer_feed *feed); /* NULL: there is none */
     void *feed_context;
     const struct answer_index_source *index_source; /* NULL: the server writes to no index */
-    size_t certificate_count;
-    struct answer_certificate certificates[ANSWER_CERTIFICATES_MAX];
+    /* Fills how TLS stands, and which files are in force; NULL: nothing is told. */
+    void (*tls)(void *context, struct answer_tls *tls, struct answer_files *files);
+    void *tls_context;
 };
 
 struct answer {

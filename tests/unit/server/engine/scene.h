@@ -77,6 +77,13 @@ static inline void scene_open(struct scene *scene)
     }
 }
 
+static inline void scene_tls(void *context, struct answer_tls *tls, struct answer_files *files)
+{
+    (void)context;
+    *tls = (struct answer_tls){.engine = "none"};
+    *files = (struct answer_files){.server = {.subject = "CN=test", .not_after_ms = 77}};
+}
+
 static inline void scene_init(struct scene *scene)
 {
     memset(&scene->options, 0, sizeof scene->options);
@@ -88,10 +95,7 @@ static inline void scene_init(struct scene *scene)
     scene->calls.now_ms = scene->boot_ms;
     scene->facts = (struct engine_facts){
         .version = "0.0.1", .start_ms = 5, .durability = "in memory", .index = "none"};
-    scene->facts.certificate_count = 1;
-    scene->facts.certificates[0].name = "server";
-    scene->facts.certificates[0].subject = "CN=test";
-    scene->facts.certificates[0].not_after_ms = 77;
+    scene->facts.tls = scene_tls;
     scene_limits(&scene->options.limits);
     scene->options.inbox_places = 1024;
     scene->options.inbox_bytes = MIB(16);
