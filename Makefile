@@ -26,7 +26,7 @@ O   := $(OUT)/obj
 # --- Dependencies: .make/deps.sh installs or fetches them and tells in deps.mk where NNG is ---------------------------
 
 .DEFAULT_GOAL := all
-ifneq ($(filter-out help clean deps opensearch,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean deps opensearch soak-trixie,$(or $(MAKECMDGOALS),all)),)
 $(DEPS)/deps.mk: .make/deps.sh
 	@.make/deps.sh $(DEPS)
 include $(DEPS)/deps.mk
@@ -127,7 +127,7 @@ $(PROGRAM):
 
 # --- Targets: `name: ... ## text` is a line of `make help` --------------------------------------------------------------
 
-.PHONY: all run demo tests test check lint format bench asan-test tsan-test interop opensearch fuzz certs deps install clean help
+.PHONY: all run demo tests test check lint format bench asan-test tsan-test interop opensearch soak-trixie fuzz certs deps install clean help
 all: $(MAIN) $(OUT)/libactivity.a $(EXAMPLE) ## build activityd, activityctl, libactivity and the examples
 	$(if $(filter $(B)/plain,$(OUT)),@$(foreach m,$(MAIN),ln -sf plain/$(notdir $m) $(B)/;))
 
@@ -167,6 +167,9 @@ tsan-test: ## all tests with the thread sanitizer
 
 soak-%: all tests ## run the test or fuzz program of that name with N times its counts (make soak-journal_damage N=10)
 	@N=$(N) TEST_TIMEOUT=86400 V=1 tests/run.sh $(OUT)/logs $(or $(filter %/test_$* %/fuzz_$*,$(TESTS)),$(error no test of that name))
+
+soak-trixie: ## the whole suite in a Debian 13, made for it in a scratch folder and removed again (as root)
+	@.make/trixie.sh $(B)
 
 interop: all ## the clients in Python and Go (tests/interop) against the server; fetches their libraries with pip and go
 	@INTEROP_DIR=$(B)/interop DEPS=$(DEPS) tests/run.sh $(OUT)/logs tests/interop/test_python.sh tests/interop/test_go.sh

@@ -103,7 +103,9 @@ fetch_backport() {
     rm -rf "$tmp"
 }
 
-libs="-lnng -lmbedtls -lmbedx509 -lmbedcrypto"
+# Our programs have NNG in them on both releases: what is tested on one is what runs on the other, since the TLS engine leans on
+# NNG's inner order. The price: a new mbedTLS wants a new build. (A program that links libactivity on Debian 13 shares both.)
+libs="-l:libnng.a -l:libmbedtls.a -l:libmbedx509.a -l:libmbedcrypto.a"
 mk=$dir/deps.mk
 if [ $unpack = yes ]; then
     dir=$(cd "$dir" && pwd)
@@ -115,7 +117,7 @@ if [ $unpack = yes ]; then
     # The archives were built against glibc 2.38: the shim has the few names that glibc 2.36 lacks.
     text="NNG_CFLAGS := -isystem \$(DEPS)/usr/include
 NNG_LIBS := -L\$(DEPS)/usr/lib/$triplet $libs
-NNG_ARCHIVES := \$(patsubst -l%,\$(DEPS)/usr/lib/$triplet/lib%.a,$libs)
+NNG_ARCHIVES := \$(patsubst -l:%,\$(DEPS)/usr/lib/$triplet/%,$libs)
 NNG_SHIM := $here/glibc_shim.c"
 else
     text="NNG_CFLAGS :=
