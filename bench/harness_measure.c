@@ -2,9 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 uint32_t bench_setting(const char *name, uint32_t standard)
 {
@@ -21,23 +19,12 @@ uint64_t measure_ns(void)
 
 uint64_t measure_cpu_us(pid_t process)
 {
-    char path[64];
-    char text[1024];
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
-    FILE *file = fopen(path, "re");
-    size_t length = file == NULL ? 0 : fread(text, 1, sizeof text - 1, file);
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    text[length] = '\0';
-    unsigned long long user = 0;
-    unsigned long long system = 0;
-    const char *at = strrchr(text, ')'); /* the name may contain anything */
-    if (at == NULL || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
-                             &user, &system) != 2) {
+    clockid_t clock;
+    struct timespec time = {0};
+    if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &time) != 0) {
         return 0;
     }
-    return (user + system) * 1000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+    return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_nsec / 1000;
 }
 
 void series_add(struct series *series, double value)

@@ -12,8 +12,8 @@ uint32_t bench_setting(const char *name, uint32_t standard);
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t measure_ns(void);
-/* Processor time of all threads of another process so far, in us (to 10 ms). Unlike its speed it
- * depends little on what else the machine does. */
+/* Processor time of all threads of another process so far, in us. Unlike its speed it depends
+ * little on what else the machine does. */
 uint64_t measure_cpu_us(pid_t process);
 
 struct series {
