@@ -3,8 +3,9 @@
 # and everything is removed again. Usage: .make/trixie.sh FOLDER [COMMAND...]
 #
 # FOLDER is where the scratch folder goes: it needs 3 GB, and a file system with devices and programs. COMMANDs run in the tree,
-# one after the other, also after one that failed. Of the last line of each there is a summary at the end; the exit status is that
-# of the first one that failed. COMMIT: what is tested (HEAD).
+# one after the other, also after one that failed. How each ended is told at the end; the exit status is that of the first one that
+# failed. What is not installed there is skipped by the suite's own rules: npm (buf), Java (OpenSearch). COMMIT: what is
+# tested (HEAD).
 #
 # What runs inside has its own mounts and its own processes (unshare): both are gone as soon as its first process is, however that
 # ends, and nothing outside ever sees a mount below the scratch folder. Needs root.
@@ -74,8 +75,10 @@ run_inside() { # SCRATCH COMMAND...
             in_root "$root" "$command" || rc=$?
             echo $rc >"$scratch/status"
         } 2>&1 | tee "$scratch/output"
-        echo "Debian 13: $command: $(tail -n 1 "$scratch/output")" >>"$scratch/summary"
-        [ $status != 0 ] || status=$(cat "$scratch/status")
+        rc=$(cat "$scratch/status")
+        counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$scratch/output" | tail -n 1) || :
+        echo "Debian 13: $command: ${counts:+$counts, }exit status $rc" >>"$scratch/summary"
+        [ $status != 0 ] || status=$rc
     done
     echo
     cat "$scratch/summary"
