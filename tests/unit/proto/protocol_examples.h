@@ -378,6 +378,16 @@ static inline void example_check(example_taker take)
                            &response.base});
 }
 
+static inline Activity__V1__RevocationInfo example_revocations(void)
+{
+    Activity__V1__RevocationInfo revocations = ACTIVITY__V1__REVOCATION_INFO__INIT;
+    revocations.lists = 1;
+    revocations.entries = 2;
+    revocations.issuer = example_text("CN=studio.example");
+    revocations.next_update_ms = EXAMPLE_NOW + UINT64_C(604800000);
+    return revocations;
+}
+
 static inline void example_info(example_taker take)
 {
     Activity__V1__GetServerInfoRequest request = ACTIVITY__V1__GET_SERVER_INFO_REQUEST__INIT;
@@ -415,6 +425,29 @@ static inline void example_info(example_taker take)
     feed.bytes = 1903480;
     feed.events = 31;
     response.feed = &feed;
+    Activity__V1__TlsSuiteInfo suite = ACTIVITY__V1__TLS_SUITE_INFO__INIT;
+    suite.version = example_text("1.3");
+    suite.cipher_suite = example_text("TLS_CHACHA20_POLY1305_SHA256");
+    suite.handshakes = 8128;
+    Activity__V1__TlsSuiteInfo *suites[] = {&suite};
+    Activity__V1__TlsRefusalInfo refusal = ACTIVITY__V1__TLS_REFUSAL_INFO__INIT;
+    refusal.reason = example_text("a certificate has expired");
+    refusal.count = 3;
+    Activity__V1__TlsRefusalInfo *refusals[] = {&refusal};
+    Activity__V1__TlsInfo tls = ACTIVITY__V1__TLS_INFO__INIT;
+    tls.engine = example_text("activity");
+    tls.version = suite.version;
+    tls.cipher_suite = suite.cipher_suite;
+    tls.connections = 40;
+    tls.n_suites = 1;
+    tls.suites = suites;
+    tls.n_refusals = 1;
+    tls.refusals = refusals;
+    response.tls = &tls;
+    Activity__V1__RevocationInfo revocations = example_revocations();
+    response.revocations = &revocations;
+    response.rules = 12;
+    response.loaded_time_ms = EXAMPLE_NOW - 3600000;
     take(&(struct example){&activity__v1__admin_service__descriptor, "GetServerInfo", false,
                            &request.base, &response.base});
 }
@@ -577,6 +610,25 @@ static inline void example_discard_parked(example_taker take)
                            &request.base, &response.base});
 }
 
+static inline void example_reload(example_taker take)
+{
+    Activity__V1__ReloadRequest request = ACTIVITY__V1__RELOAD_REQUEST__INIT;
+    Activity__V1__CertificateInfo certificate = ACTIVITY__V1__CERTIFICATE_INFO__INIT;
+    certificate.name = example_text("server");
+    certificate.subject = example_text("CN=activity.studio.example");
+    certificate.not_after_ms = EXAMPLE_NOW + UINT64_C(31536000000);
+    Activity__V1__CertificateInfo *certificates[] = {&certificate};
+    Activity__V1__RevocationInfo revocations = example_revocations();
+    Activity__V1__ReloadResponse response = ACTIVITY__V1__RELOAD_RESPONSE__INIT;
+    response.n_certificates = 1;
+    response.certificates = certificates;
+    response.revocations = &revocations;
+    response.rules = 12;
+    response.closed_revoked = 1;
+    take(&(struct example){&activity__v1__admin_service__descriptor, "Reload", false, &request.base,
+                           &response.base});
+}
+
 /* Gives every example to `take`; what it points to lives during the call. */
 static inline void take_examples(example_taker take)
 {
@@ -601,6 +653,7 @@ static inline void take_examples(example_taker take)
     example_parked(take);
     example_retry_parked(take);
     example_discard_parked(take);
+    example_reload(take);
 }
 
 #endif
