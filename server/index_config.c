@@ -225,15 +225,19 @@ static int check_tenants(struct targets *targets, char separator[TARGET_TEMPLATE
     }
     if (outcome == 0) {
         targets->separator = separator;
-        outcome = check_names(targets, tenants, error, size);
+        outcome = check_names(targets, tenants, why, sizeof why);
     }
-    if (outcome != 0 && !tenants->all) {
-        targets->separator = NULL;
-        outcome = check_names(targets, tenants, error, size) != 0
-                      ? -1
-                      : check_pairs(targets, tenants, error, size);
+    if (outcome == 0) {
+        return 0;
     }
-    return outcome;
+    if (tenants->all) {
+        (void)snprintf(error, size, "%s", why);
+        return -1;
+    }
+    targets->separator = NULL;
+    return check_names(targets, tenants, error, size) != 0
+               ? -1
+               : check_pairs(targets, tenants, error, size);
 }
 
 static int check_policy(struct index_config *config, const struct policy *policy, char *error,

@@ -261,7 +261,7 @@ static void nodes_and_files_are_looked_at(void **state)
     "  delegate = " delegate " }\n"
 #define READS(name, tenant)                                                                        \
     "rule \"spiffe://a/" name "\" { methods = {read} tenant = \"" tenant "\" delegate = {\"*\"} "  \
-                                                                         "}\n"
+    "}\n"
 
 static void no_two_tenants_reach_the_same_index(void **state)
 {
@@ -321,6 +321,69 @@ static void no_two_tenants_reach_the_same_index(void **state)
         }
         index_config_free(made);
         policy_release(policy);
+    }
+}
+
+/* A reload: what would be good at a start must also be good for the names as they are made since
+ * this one. */
+static void another_policy(void **state)
+{
+    (void)state;
+    static const char *const alike = "model \"m\" { index = \"{tenant}-things\" }\n";
+    static const char *const unlike = "model \"m\" { index = \"things-{tenant}\" }\n";
+    static const char *const either = "index_name = \"{tenant}\"\n"
+                                      "model \"m\" { index = \"{tenant}-m\" }\n";
+    /* "-" keeps all tenants apart that have none; one that has can only be compared. */
+    static const char *const longer = "index_name = \"{tenant}--{model}\"\n"
+                                      "model \"m\" { index = \"{tenant}-things\" }\n";
+    static const struct {
+        const char *text;
+        const char *before; /* delegates of the policy at the start */
+        const char *after;
+        const char *says; /* NULL: it is good */
+    } rows[] = {
+        {alike, "{}", "{globex}", NULL},
+        {alike, "{}", "{\"*\"}", NULL},
+        {alike, "{\"*\"}", "{}", NULL},
+        {alike, "{}", "{\"acme-eu\"}", "the tenant \"acme-eu\" of the policy has no index"},
+        {unlike, "{}", "{globex}", NULL},
+        {unlike, "{globex}", "{things}", "\"acme\" and \"things\" can reach the same index"},
+        {unlike, "{}", "{\"*\"}", "could make the same name for two"},
+        {either, "{b}", "{c}", NULL},
+        {either, "{b}", "{\"acme-m\"}", "can reach the same index \"acme-m\""},
+        {longer, "{}", "{\"a-b\"}", "restart the server"},
+        {longer, "{\"a-b\"}", "{globex}", NULL},
+        {longer, "{\"a-b\"}", "{\"*\"}", "restart the server"},
+        {"index = none\n", "{}", "{\"acme-eu\", \"A\"}", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char rules[2][512];
+        const char *const delegates[] = {rows[i].before, rows[i].after};
+        for (size_t j = 0; j < 2; j++) {
+            (void)snprintf(rules[j], sizeof rules[j],
+                           "rule \"spiffe://a/b\" { methods = {write} tenant = acme delegate = %s "
+                           "}\n",
+                           delegates[j]);
+        }
+        configure(rows[i].text);
+        struct policy *policy = policy_of(rules[0]);
+        struct index_config *made = make(policy);
+        if (made == NULL) {
+            fail_msg("row %zu: %s", i, error);
+        }
+        const struct index_options *options = index_config_options(made);
+        const char *separator = options != NULL ? options->targets.separator : NULL;
+        assert_int_equal(index_config_check_policy(made, policy, error, sizeof error), 0);
+        struct policy *other = policy_of(rules[1]);
+        int outcome = index_config_check_policy(made, other, error, sizeof error);
+        if (outcome != (rows[i].says == NULL ? 0 : -1) ||
+            (rows[i].says != NULL && strstr(error, rows[i].says) == NULL)) {
+            fail_msg("row %zu: %d, says: %s", i, outcome, error);
+        }
+        assert_true(options == NULL || options->targets.separator == separator);
+        index_config_free(made);
+        policy_release(policy);
+        policy_release(other);
     }
 }
 
@@ -398,6 +461,7 @@ int main(void)
         cmocka_unit_test(templates_are_named),
         cmocka_unit_test(nodes_and_files_are_looked_at),
         cmocka_unit_test(no_two_tenants_reach_the_same_index),
+        cmocka_unit_test(another_policy),
         cmocka_unit_test(a_tenant_of_later),
         cmocka_unit_test(thousands_of_tenants),
     };
