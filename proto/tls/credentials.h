@@ -78,22 +78,4 @@ struct tls_description {
 void tls_credentials_describe(const struct tls_credentials *credentials,
                               struct tls_description *description);
 
-/* ---- Cipher suites: those that we speak ---- */
-
-/* ECDHE-ECDSA with TLS 1.2, and those of TLS 1.3; ChaCha20-Poly1305 before AES-GCM. */
-#define TLS_SUITE_COUNT 6
-
-/* mbedTLS's number to an index below TLS_SUITE_COUNT; TLS_SUITE_COUNT for a foreign one. */
-unsigned tls_suite_index(int ciphersuite_id);
-/* As IANA spells it: TLS_CHACHA20_POLY1305_SHA256. */
-const char *tls_suite_name(unsigned index);
-/* 12 or 13. */
-unsigned tls_suite_version(unsigned index);
-
-/* ---- Randomness ---- */
-
-/* For mbedTLS: from the thread's own generator (CTR_DRBG, seeded by getrandom(2)), so that threads
- * neither share one nor wait for each other. The context is not used. */
-int tls_random(void *context, unsigned char *to, size_t length);
-
 #endif

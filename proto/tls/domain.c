@@ -20,6 +20,7 @@ struct tls_domain {
     uint64_t generation; /* how often they were replaced */
     struct tls_member *members;
     uint32_t count;
+    uint64_t revoked;
 };
 
 static uint64_t now_ms(void)
@@ -74,6 +75,7 @@ void tls_domain_status(struct tls_domain *domain, struct tls_domain_status *stat
 {
     (void)pthread_mutex_lock(&domain->lock);
     status->connections = domain->count;
+    status->revoked = domain->revoked;
     (void)pthread_mutex_unlock(&domain->lock);
     status->unfinished = atomic_load(&domain->unfinished);
     for (unsigned i = 0; i < TLS_SUITE_COUNT; i++) {
@@ -214,6 +216,7 @@ static bool is_over(struct tls_domain *domain, struct tls_member *member, uint64
         return true;
     }
     if (stage != TLS_STAGE_HANDSHAKE && is_revoked(domain, member)) {
+        domain->revoked++;
         tls_domain_refuse(domain, member, TLS_REFUSED_REVOKED, "");
         return true;
     }

@@ -17,6 +17,7 @@
 #include "proto/limits.h"
 #include "proto/tls/credentials.h"
 #include "proto/tls/refusal.h"
+#include "proto/tls/suite.h"
 
 /* Called on NNG's threads, some while a connection is locked: they may lock what is theirs and log,
  * but call neither NNG nor a domain. */
@@ -66,6 +67,7 @@ struct tls_domain_status {
     uint32_t connections; /* now, unfinished ones included */
     uint32_t unfinished;
     uint64_t finished[TLS_SUITE_COUNT]; /* handshakes, by what was negotiated, since the start */
+    uint64_t revoked; /* connections closed for that by tls_domain_sweep, since the start */
 };
 void tls_domain_status(struct tls_domain *domain, struct tls_domain_status *status);
 
@@ -73,7 +75,7 @@ void tls_domain_status(struct tls_domain *domain, struct tls_domain_status *stat
 
 struct tls_peer {
     char principal[LIMIT_PRINCIPAL_LENGTH + 1]; /* "" unless bound to a domain */
-    unsigned suite;                             /* an index, see credentials.h */
+    unsigned suite;                             /* an index, see suite.h */
 };
 
 /* What our engine knows of the peer of a pipe, also in NNG_PIPE_EV_ADD_PRE. False: the connection
