@@ -23,7 +23,7 @@
 
 /* ---- What admission gives to ---- */
 
-enum given_to { GIVEN_TO_NOBODY = 0, GIVEN_TO_ENGINE, GIVEN_TO_FEED };
+enum given_to { GIVEN_TO_NOBODY = 0, GIVEN_TO_ENGINE, GIVEN_TO_FEED, GIVEN_TO_RELOAD };
 
 static _Thread_local struct {
     int outcome; /* what the next one will be told */
@@ -86,6 +86,14 @@ static inline void count_drain(void *context)
     drains++;
 }
 
+static inline int take_reload(void *context, uint64_t token, uint64_t deadline_ms)
+{
+    (void)context;
+    const struct inbox_item item = {
+        .token = token, .deadline_ms = deadline_ms, .body = bytes_of("", 0)};
+    return keep_pushed(GIVEN_TO_RELOAD, &item);
+}
+
 static struct policy *policy;
 static struct admit *admit;
 static uint64_t reader_place; /* never looked into */
@@ -110,7 +118,8 @@ static inline struct admit_options admission_options(void)
                                   .slow_call_ms = 1000,
                                   .boot_ms = read_clock,
                                   .health = read_health,
-                                  .drain = count_drain};
+                                  .drain = count_drain,
+                                  .reload = take_reload};
 }
 
 static inline int open_admission(void **state)
@@ -208,6 +217,7 @@ static inline struct frame_request request(const char *method, const char *paylo
 #define VISIBLE_METHOD "activity.v1.ChangeService/WaitVisible"
 #define READ_METHOD    "activity.v1.ChangeService/ReadChanges"
 #define INFO_METHOD    "activity.v1.AdminService/GetServerInfo"
+#define RELOAD_METHOD  "activity.v1.AdminService/Reload"
 #define JOB_7          "\x08\x07"
 
 /* What is logged while a pipe stands in for standard error. */

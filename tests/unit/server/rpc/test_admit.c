@@ -1,5 +1,9 @@
 #include "tests/unit/server/rpc/admission.h"
 
+#include <limits.h>
+
+#include "server/wire/query.h"
+
 #define JOB_7_CHANGES "\x10\x07"
 
 static void test_garbage_gets_one_answer(void **state)
@@ -68,6 +72,7 @@ static void test_rights_to_call(void **state)
         {"activity.v1.AdminService/ListIndexBatches", "", "nnnyn"},
         {"activity.v1.AdminService/GetStateHash", "", "nnnyn"},
         {"activity.v1.AdminService/Drain", "", "nnnyn"},
+        {RELOAD_METHOD, "", "nnnyn"},
     };
     drains = 0;
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
@@ -85,6 +90,52 @@ static void test_rights_to_call(void **state)
         }
     }
     assert_int_equal(drains, 1);
+}
+
+/* It is none of the engine's, and answered by whoever reads the files. */
+static void test_reload(void **state)
+{
+    (void)state;
+    struct frame_request frame = request(RELOAD_METHOD, "");
+    frame.timeout_ms = 700;
+    assert_false(admits("spiffe://t/root", &frame));
+    assert_int_equal(pushed.to, GIVEN_TO_RELOAD);
+    assert_int_equal(pushed.item.token, 42);
+    assert_int_equal(pushed.item.deadline_ms, clock_ms + 700);
+    assert_int_equal(call.method->id, METHOD_RELOAD);
+    assert_int_equal(call.wait_ms, 0);
+
+    frame.payload = view_of("\x0a\x01x"); /* a field of later */
+    assert_false(admits("spiffe://t/root", &frame));
+    frame.payload = view_of("\x0a\x7f");
+    assert_true(admits("spiffe://t/root", &frame));
+    assert_reply(STATUS_INVALID_ARGUMENT, "MALFORMED_PAYLOAD");
+    assert_int_equal(pushed.count, 0);
+
+    frame.payload = view_of("");
+    pushed.outcome = 1;
+    assert_true(admits("spiffe://t/root", &frame));
+    assert_reply(STATUS_UNAVAILABLE, "DRAINING");
+    pushed.outcome = 0;
+}
+
+/* What was negotiated with the caller goes with its question. */
+static void test_suite_of_the_connection(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned suite;
+        unsigned told;
+    } rows[] = {{0, 0}, {5, 5}, {UINT8_MAX, UINT8_MAX}, {UINT_MAX, UINT8_MAX}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct query query;
+        struct admit_peer peer = peer_of("spiffe://t/probe");
+        const struct frame_request frame = request(INFO_METHOD, "");
+        peer.suite = rows[i].suite;
+        assert_false(admits_of(&peer, &frame));
+        query_decode(pushed.item.body, &query);
+        assert_int_equal(query.suite, rows[i].told);
+    }
 }
 
 static struct frame_request on_behalf(const char *tenant, const char *user)
@@ -317,6 +368,8 @@ int main(void)
         cmocka_unit_test(test_garbage_gets_one_answer),
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_rights_to_call),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_suite_of_the_connection),
         cmocka_unit_test(test_who_is_called_for),
         cmocka_unit_test(test_decisions_are_an_admin_s),
         cmocka_unit_test(test_deadlines_and_tokens),

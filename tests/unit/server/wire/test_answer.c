@@ -586,7 +586,7 @@ static void server_information_is_complete(void **state)
     assert_string_equal(response->feed_url, "");
     assert_false(response->feed_allowed);
     assert_string_equal(response->durability, "in memory");
-    assert_int_equal(response->n_certificates, 1);
+    assert_int_equal(response->n_certificates, 2);
     assert_string_equal(response->certificates[0]->subject, "CN=test");
     assert_int_equal(response->certificates[0]->not_after_ms, 77);
     assert_int_equal(response->journal_index, info.index);
@@ -599,12 +599,15 @@ static void server_information_is_complete(void **state)
     call_free(response);
 }
 
+static uint8_t asked_suite; /* of the caller's connection */
+
 /* What a caller with these rights is told by a server with these facts. */
 static Activity__V1__GetServerInfoResponse *server_info(uint8_t rights,
                                                         const struct answer_facts *facts)
 {
     static uint8_t room[LIMIT_REPLY_BYTES];
     struct query query = {.method = METHOD_GET_SERVER_INFO, .caller = call_caller("", rights)};
+    query.suite = asked_suite;
     uint8_t encoded[1024];
     struct writer writer = writer_of(encoded, sizeof encoded);
     struct answer answer;
@@ -687,6 +690,122 @@ static void server_information_tells_of_the_feed(void **state)
     call_free(response);
 }
 
+/* ---- TLS and files ---- */
+
+static void fill_tls(void *context, struct answer_tls *tls, struct answer_files *files)
+{
+    const struct answer_files *in_force = context;
+    *tls = (struct answer_tls){
+        .engine = "activity",
+        .connections = 7,
+        .unfinished = 2,
+        .suites = {{"1.3", "TLS_A", 5}, {"1.2", "TLS_B", 0}, {"1.2", "TLS_C", UINT64_MAX}},
+        .suite_count = 3,
+        .refused = {{"no rule", 0}, {"a certificate is revoked", 4}},
+        .refused_count = 2,
+    };
+    *files = *in_force;
+}
+
+static struct answer_files files_in_force(void)
+{
+    return (struct answer_files){
+        .server = {.subject = "CN=server", .not_after_ms = 1000},
+        .ca = {.subject = "CN=ca", .not_after_ms = 2000},
+        .revocations = {.lists = 2,
+                        .entries = 30,
+                        .issuer = "CN=issuer",
+                        .next_update_ms = 1500,
+                        .expired = true},
+        .rules = 12,
+        .loaded_ms = 900,
+    };
+}
+
+static void server_information_tells_of_tls(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned suite;
+        const char *version;
+        const char *name;
+    } rows[] = {{0, "1.3", "TLS_A"}, {2, "1.2", "TLS_C"}, {3, "", ""}, {UINT8_MAX, "", ""}};
+    struct answer_files files = files_in_force();
+    const struct answer_facts facts = {.epoch = 1,
+                                       .version = "0.0.1",
+                                       .durability = "in memory",
+                                       .index = "none",
+                                       .tls = fill_tls,
+                                       .tls_context = &files};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        asked_suite = (uint8_t)rows[i].suite;
+        Activity__V1__GetServerInfoResponse *response = server_info(0, &facts);
+        const Activity__V1__TlsInfo *tls = response->tls;
+        assert_non_null(tls);
+        assert_string_equal(tls->engine, "activity");
+        assert_string_equal(tls->version, rows[i].version);
+        assert_string_equal(tls->cipher_suite, rows[i].name);
+        assert_int_equal(tls->connections, 7);
+        assert_int_equal(tls->unfinished, 2);
+        assert_int_equal(tls->n_suites, 2); /* what never happened is not told */
+        assert_string_equal(tls->suites[0]->cipher_suite, "TLS_A");
+        assert_string_equal(tls->suites[1]->version, "1.2");
+        assert_string_equal(tls->suites[1]->cipher_suite, "TLS_C");
+        assert_true(tls->suites[1]->handshakes == UINT64_MAX);
+        assert_int_equal(tls->n_refusals, 1);
+        assert_string_equal(tls->refusals[0]->reason, "a certificate is revoked");
+        assert_int_equal(tls->refusals[0]->count, 4);
+        assert_int_equal(response->n_certificates, 2);
+        assert_string_equal(response->certificates[0]->name, "server");
+        assert_string_equal(response->certificates[1]->name, "ca");
+        assert_string_equal(response->certificates[1]->subject, "CN=ca");
+        assert_int_equal(response->certificates[1]->not_after_ms, 2000);
+        assert_int_equal(response->revocations->lists, 2);
+        assert_int_equal(response->revocations->entries, 30);
+        assert_string_equal(response->revocations->issuer, "CN=issuer");
+        assert_int_equal(response->revocations->next_update_ms, 1500);
+        assert_true(response->revocations->expired);
+        assert_int_equal(response->rules, 12);
+        assert_int_equal(response->loaded_time_ms, 900);
+        call_free(response);
+    }
+    files.revocations.lists = 0;
+    Activity__V1__GetServerInfoResponse *response = server_info(0, &facts);
+    assert_null(response->revocations);
+    call_free(response);
+    asked_suite = 0;
+}
+
+static void reload_tells_what_is_in_force(void **state)
+{
+    (void)state;
+    uint8_t room[ANSWER_RELOAD_MAX];
+    struct answer_reload reload = {
+        .files = files_in_force(), .closed_revoked = 3, .closed_by_policy = UINT32_MAX};
+    /* The longest names, and one that is cut within a character. */
+    memset(reload.files.server.subject, 'x', sizeof reload.files.server.subject - 1);
+    memset(reload.files.ca.subject, '\xc3', 255);
+    memset(reload.files.revocations.issuer, 'y', sizeof reload.files.revocations.issuer - 1);
+    size_t length = answer_reload(UINT64_C(0xe90c), &reload, room);
+    struct frame_reply frame;
+    struct frame_error error;
+    assert_int_equal(frame_reply_decode((struct view){room, length}, &frame, &error), 0);
+    assert_int_equal(frame.code, STATUS_OK);
+    assert_true(frame.epoch == UINT64_C(0xe90c));
+    Activity__V1__ReloadResponse *response =
+        activity__v1__reload_response__unpack(NULL, frame.payload.length, frame.payload.bytes);
+    assert_non_null(response);
+    assert_int_equal(response->n_certificates, 2);
+    assert_int_equal(strlen(response->certificates[0]->subject), 255);
+    assert_string_equal(response->certificates[1]->subject, ""); /* no text */
+    assert_int_equal(strlen(response->revocations->issuer), 255);
+    assert_true(response->revocations->expired);
+    assert_int_equal(response->rules, 12);
+    assert_int_equal(response->closed_revoked, 3);
+    assert_true(response->closed_by_policy == UINT32_MAX);
+    activity__v1__reload_response__free_unpacked(response, NULL);
+}
+
 static void users_come_in_pages(void **state)
 {
     (void)state;
@@ -765,6 +884,8 @@ int main(void)
         SCENE_TEST(ticket_says_whether_its_changes_are_visible),
         SCENE_TEST(server_information_is_complete),
         SCENE_TEST(server_information_tells_of_the_feed),
+        SCENE_TEST(server_information_tells_of_tls),
+        SCENE_TEST(reload_tells_what_is_in_force),
         SCENE_TEST(users_come_in_pages),
         SCENE_TEST(refusal_of_a_reference_names_its_field),
     };
