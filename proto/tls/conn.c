@@ -25,8 +25,8 @@
 #include "proto/tls/san.h"
 #include "proto/tls/verify.h"
 
-/* With its overhead of at most 29 bytes it fits NNG's ring when that is empty; a full record of
- * 16,384 never would, and take two rounds. */
+/* With its overhead of at most 37 bytes (TLS 1.3, padding) it fits NNG's ring when that is empty; a
+ * full record of 16,384 never would, and take two rounds. */
 #define RECORD_MAX 16320
 /* Most messages are small: they are gathered in place. */
 #define SMALL_MAX 512

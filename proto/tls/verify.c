@@ -92,6 +92,9 @@ enum tls_refusal tls_verify_outcome(const struct tls_verify *verify, int code)
     case MBEDTLS_ERR_SSL_NO_APPLICATION_PROTOCOL:
         return TLS_REFUSED_NOT_COMMON;
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
+    /* A client on mbedTLS 3.6 that does not believe us says so under a key that is not yet in use
+     * with TLS 1.3. */
+    case MBEDTLS_ERR_SSL_INVALID_MAC:
         return TLS_REFUSED_PEER_REFUSES;
     case MBEDTLS_ERR_SSL_CONN_EOF:
     case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
