@@ -4,8 +4,8 @@
 #
 # FOLDER is where the scratch folder goes: it needs 3 GB, and a file system with devices and programs. COMMANDs run in the tree,
 # one after the other, also after one that failed. How each ended is told at the end; the exit status is that of the first one that
-# failed. What is not installed there is skipped by the suite's own rules: npm (buf), Java (OpenSearch). COMMIT: what is
-# tested (HEAD).
+# failed. An OpenSearch that the tests have fetched before (tests/opensearch/get.sh) is taken along, with a Java for it; what else is
+# not there, like npm for buf, is left out by the suite's own rules, which name it. COMMIT: what is tested (HEAD).
 #
 # What runs inside has its own mounts and its own processes (unshare): both are gone as soon as its first process is, however that
 # ends, and nothing outside ever sees a mount below the scratch folder. Needs root.
@@ -67,6 +67,7 @@ run_inside() { # SCRATCH COMMAND...
     furnish "$root"
     mv "$scratch/tree" "$root/root/activityd"
     in_root "$root" 'make deps'
+    [ ! -d "$root/root/activityd/build/opensearch" ] || in_root "$root" '.make/deps.sh build/deps default-jdk-headless'
     in_root "$root" 'dpkg-query -W -f "trixie: \${Package} \${Version}\n" gcc clang libc6 libnng-dev libmbedtls-dev libprotobuf-c-dev'
     for command in "$@"; do
         echo "trixie: $command"
@@ -127,8 +128,11 @@ trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-mkdir "$scratch/tree"
-git -C "$(dirname "$0")/.." archive "${COMMIT:-HEAD}" | tar -x -C "$scratch/tree"
+top=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "$scratch/tree/build"
+git -C "$top" archive "${COMMIT:-HEAD}" | tar -x -C "$scratch/tree"
+opensearch=${OPENSEARCH_CACHE:-$top/build/opensearch}
+[ ! -e "$opensearch/have" ] || cp -r "$opensearch" "$scratch/tree/build/opensearch"
 # In the background, since only `wait` lets the traps run at once; the shell would have it ignore SIGINT there.
 env --default-signal=INT,QUIT unshare --mount --pid --fork --kill-child "$0" --inside "$scratch" "$@" &
 inside=$!
