@@ -148,10 +148,11 @@ static bool holds(struct view pattern, struct view name)
     if (pattern.length < 2 || pattern.bytes[0] != '*' || pattern.bytes[1] != LABEL_END) {
         return same_name(pattern, name);
     }
+    struct view domain = without(pattern, 2);
+    size_t top = first_label(domain) + 1; /* where its second label begins */
+    bool two_labels = top > 1 && top < domain.length && domain.bytes[top] != LABEL_END;
     size_t label = first_label(name);
-    struct view rest = without(pattern, 1);
-    bool two_labels = first_label(without(rest, 1)) + 1 < rest.length;
-    return two_labels && label > 0 && same_name(rest, without(name, label));
+    return two_labels && label > 0 && same_name(without(pattern, 1), without(name, label));
 }
 
 enum tls_refusal tls_leaf_server(const mbedtls_x509_crt *leaf, const char *server_name)

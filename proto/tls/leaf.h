@@ -10,9 +10,11 @@
 #include "proto/view.h"
 
 /* A client: no authority (basicConstraints CA, keyCertSign, cRLSign); keyUsage, if there,
- * has digitalSignature; extKeyUsage, if there, has clientAuth; exactly one URI among the subject
- * alternative names, a SPIFFE ID, of the trust domain when one is given (an empty view: of any).
- * TLS_ACCEPTED with the ID, terminated, in `principal`. */
+ * has digitalSignature; extKeyUsage, if there, has clientAuth or anyExtendedKeyUsage; exactly one
+ * URI among the subject alternative names, a SPIFFE ID, of the trust domain when one is given (an
+ * empty view: of any). Names of other kinds may stand beside it, and mean nothing. TLS_ACCEPTED
+ * with the ID, terminated, in `principal`, which is not touched otherwise.
+ * (https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md, sections 2 to 5.) */
 enum tls_refusal tls_leaf_client(const mbedtls_x509_crt *leaf, struct view trust_domain,
                                  char principal[LIMIT_PRINCIPAL_LENGTH + 1]);
 

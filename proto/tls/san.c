@@ -9,7 +9,14 @@
 #define TAG_SEQUENCE     0x30
 #define CLASS_MASK       0xc0
 #define CLASS_CONTEXT    0x80
+#define CONSTRUCTED      0x20
 #define NUMBER_MASK      0x1f
+
+/* Of the kinds of GeneralName, 0 to 8, otherName, x400Address, directoryName and ediPartyName are
+ * made of elements. */
+#define KIND_LAST    8
+#define STRUCTURED   (1U << 0 | 1U << 3 | 1U << 4 | 1U << 5)
+#define DNS_NAME_MAX 253 /* RFC 1035 2.3.4, as text */
 
 static const uint8_t san_oid[] = {0x55, 0x1d, 0x11}; /* 2.5.29.17 */
 
@@ -83,7 +90,8 @@ static bool read_extension(struct view extension, struct view *id, struct view *
     if (!take(&extension, &element)) {
         return false;
     }
-    if (element.tag == TAG_BOOLEAN && !take(&extension, &element)) {
+    if (element.tag == TAG_BOOLEAN &&
+        (element.content.length != 1 || !take(&extension, &element))) {
         return false;
     }
     *value = element.content;
@@ -93,7 +101,7 @@ static bool read_extension(struct view extension, struct view *id, struct view *
 enum tls_san_outcome tls_san_find(struct view extensions, struct view *names)
 {
     const struct view wanted = {san_oid, sizeof san_oid};
-    bool found = false;
+    struct view found = {NULL, 0};
     if (extensions.length == 0) {
         return TLS_SAN_END;
     }
@@ -108,14 +116,16 @@ enum tls_san_outcome tls_san_find(struct view extensions, struct view *names)
             !read_extension(element.content, &id, &value)) {
             return TLS_SAN_MALFORMED;
         }
-        if (view_equal(id, wanted)) {
-            if (found || !take_only(value, TAG_SEQUENCE, names)) {
-                return TLS_SAN_MALFORMED;
-            }
-            found = true;
+        if (view_equal(id, wanted) &&
+            (found.length > 0 || !take_only(value, TAG_SEQUENCE, &found) || found.length == 0)) {
+            return TLS_SAN_MALFORMED;
         }
     }
-    return found ? TLS_SAN_READ : TLS_SAN_END;
+    if (found.length == 0) {
+        return TLS_SAN_END;
+    }
+    *names = found;
+    return TLS_SAN_READ;
 }
 
 static bool is_visible(struct view text)
@@ -128,27 +138,41 @@ static bool is_visible(struct view text)
     return text.length > 0;
 }
 
+/* Whether the tag is one of GeneralName's, with its form. */
+static bool is_name_tag(uint8_t tag)
+{
+    unsigned number = tag & NUMBER_MASK;
+    bool structured = (tag & CONSTRUCTED) != 0;
+    return (tag & CLASS_MASK) == CLASS_CONTEXT && number <= KIND_LAST &&
+           structured == ((STRUCTURED >> number & 1) != 0);
+}
+
+static bool is_good(const struct tls_san *san)
+{
+    switch (san->kind) {
+    case TLS_SAN_DNS:
+        return is_visible(san->value) && san->value.length <= DNS_NAME_MAX;
+    case TLS_SAN_URI:
+        return is_visible(san->value);
+    case TLS_SAN_IP:
+        return san->value.length == 4 || san->value.length == 16;
+    case TLS_SAN_OTHER:
+        break;
+    }
+    return true;
+}
+
 enum tls_san_outcome tls_san_next(struct view *names, struct tls_san *san)
 {
     struct element element;
     if (names->length == 0) {
         return TLS_SAN_END;
     }
-    if (!take(names, &element) || (element.tag & CLASS_MASK) != CLASS_CONTEXT) {
+    if (!take(names, &element) || !is_name_tag(element.tag)) {
         return TLS_SAN_MALFORMED;
     }
-    san->kind = TLS_SAN_OTHER;
-    san->value = element.content;
-    switch (element.tag & ~CLASS_MASK) {
-    case TLS_SAN_DNS:
-    case TLS_SAN_URI:
-        san->kind = (enum tls_san_kind)(element.tag & NUMBER_MASK);
-        return is_visible(element.content) ? TLS_SAN_READ : TLS_SAN_MALFORMED;
-    case TLS_SAN_IP:
-        san->kind = TLS_SAN_IP;
-        return element.content.length == 4 || element.content.length == 16 ? TLS_SAN_READ
-                                                                           : TLS_SAN_MALFORMED;
-    default:
-        return TLS_SAN_READ;
-    }
+    unsigned kind = element.tag & NUMBER_MASK;
+    bool known = kind == TLS_SAN_DNS || kind == TLS_SAN_URI || kind == TLS_SAN_IP;
+    *san = (struct tls_san){known ? (enum tls_san_kind)kind : TLS_SAN_OTHER, element.content};
+    return is_good(san) ? TLS_SAN_READ : TLS_SAN_MALFORMED;
 }

@@ -21,12 +21,15 @@ enum tls_san_outcome {
 };
 
 /* The GeneralNames of a certificate: `extensions` is the DER of its Extensions (a SEQUENCE, as
- * mbedtls_x509_crt.v3_ext has it). TLS_SAN_READ with *names, the content of the SEQUENCE of
- * GeneralName; TLS_SAN_END: there are none; TLS_SAN_MALFORMED: not DER, or there are two. */
+ * mbedtls_x509_crt.v3_ext has it; nothing: there are none). TLS_SAN_READ with *names, the content
+ * of the SEQUENCE of GeneralName; TLS_SAN_END: no such extension; TLS_SAN_MALFORMED: not DER, an
+ * empty SEQUENCE, or there are two. *names is touched only by TLS_SAN_READ. */
 enum tls_san_outcome tls_san_find(struct view extensions, struct view *names);
 
-/* Takes the next name from *names. A DNS name or URI that is empty or holds a byte outside of
- * visible ASCII (NUL, blanks) and an address that has neither 4 nor 16 bytes are malformed. */
+/* Takes the next name from *names. Malformed are what is not DER or no GeneralName, a DNS name or
+ * URI that is empty or holds a byte outside of visible ASCII (NUL, blanks), a DNS name above 253
+ * bytes, and an address that has neither 4 nor 16 bytes; other kinds are not looked into. Not to be
+ * called again after TLS_SAN_MALFORMED. */
 enum tls_san_outcome tls_san_next(struct view *names, struct tls_san *san);
 
 #endif
