@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/spiffe.h"
 #include "server/text_file.h"
 
 #define SCHEME "spiffe://"
@@ -36,59 +37,31 @@ static void take_error(cfg_t *cfg, const char *format, va_list arguments)
     }
 }
 
+bool policy_principal_valid(struct view principal)
+{
+    struct spiffe_id id;
+    return spiffe_id_read(principal, &id);
+}
+
+/* A principal, or what many begin with and a star, in whose place any letter makes one. */
+static bool is_rule_name(const char *name)
+{
+    char principal[LIMIT_PRINCIPAL_LENGTH + 1];
+    size_t length = strlen(name);
+    if (length < 2 || length > LIMIT_PRINCIPAL_LENGTH) {
+        return false;
+    }
+    memcpy(principal, name, length + 1);
+    if (strcmp(principal + length - 2, "/*") == 0) {
+        principal[length - 1] = 'x';
+    }
+    return policy_principal_valid(view_of(principal));
+}
+
 static bool is_name_character(uint8_t c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
            c == '_' || c == '-';
-}
-
-/* SPIFFE's segments: not empty, neither "." nor "..". */
-static bool is_segment(const uint8_t *at, size_t length)
-{
-    bool dots = length <= 2;
-    for (size_t i = 0; i < length; i++) {
-        if (!is_name_character(at[i])) {
-            return false;
-        }
-        dots = dots && at[i] == '.';
-    }
-    return length > 0 && !dots;
-}
-
-/* Segments after the scheme, each well formed; `least` of them. */
-static bool has_segments(struct view principal, size_t least)
-{
-    size_t begin = sizeof SCHEME - 1;
-    if (principal.length <= begin || principal.length > LIMIT_PRINCIPAL_LENGTH ||
-        memcmp(principal.bytes, SCHEME, begin) != 0) {
-        return false;
-    }
-    size_t count = 0;
-    for (size_t i = begin; i <= principal.length; i++) {
-        if (i == principal.length || principal.bytes[i] == '/') {
-            if (!is_segment(principal.bytes + begin, i - begin)) {
-                return false;
-            }
-            begin = i + 1;
-            count++;
-        }
-    }
-    return count >= least;
-}
-
-bool policy_principal_valid(struct view principal)
-{
-    return has_segments(principal, 2);
-}
-
-static bool is_rule_name(const char *name)
-{
-    struct view view = view_of(name);
-    if (view.length > 2 && strcmp(name + view.length - 2, "/*") == 0) {
-        view.length -= 2;
-        return has_segments(view, 1);
-    }
-    return policy_principal_valid(view);
 }
 
 static bool is_tenant(const char *name)

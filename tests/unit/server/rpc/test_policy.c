@@ -190,6 +190,13 @@ static void test_what_does_not_load(void **state)
         {"rule \"spiffe://a/*/c\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
         {"rule \"spiffe://a/../c\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
         {"rule \"spiffe://a//c\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://A/c\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://A/*\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe://a/c/\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"spiffe:///*\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"/*\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"*\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
+        {"rule \"Spiffe://a/c\" { methods = {read} tenant = t }", ":1: ", "neither a SPIFFE ID"},
         {"\n\nrule \"spiffe://a/b\" {\n methods = {read}\n}", ":5: ", "tenant"},
         {"rule \"spiffe://a/b\" { methods = {read} tenant = \"no blank\" }", ":1: ", "no tenant"},
         {"rule \"spiffe://a/b\" { tenant = t }", ":1: ", "methods"},
@@ -280,7 +287,12 @@ static void test_open_policy(void **state)
     assert_non_null(rule);
     assert_string_equal(rule->tenant, "dev");
     assert_true(rule->admin.all && rule->delegate.all);
-    assert_null(policy_find(policy, view_of("bob.example")));
+    static const char *const nobody[] = {"bob.example",        "",
+                                         "spiffe://any",       "spiffe://Any/body",
+                                         "spiffe://any/body/", "SPIFFE://any/body"};
+    for (size_t i = 0; i < sizeof nobody / sizeof nobody[0]; i++) {
+        assert_null(policy_find(policy, view_of(nobody[i])));
+    }
     policy_release(policy);
 }
 
@@ -300,6 +312,31 @@ static void test_long_principals(void **state)
     name[LIMIT_PRINCIPAL_LENGTH - 2] = '/'; /* the star is written behind the last slash */
     assert_string_equal(policy_find(policy, longest)->tenant, "wide");
     policy_release(policy);
+}
+
+/* A rule's name may be so long that one principal fits it, and no longer. */
+static void test_long_rules(void **state)
+{
+    (void)state;
+    char text[LIMIT_PRINCIPAL_LENGTH + 80];
+    char name[LIMIT_PRINCIPAL_LENGTH + 2];
+    struct policy *policy;
+    memset(name, 'a', sizeof name);
+    memcpy(name, "spiffe://a/", 11);
+    for (size_t extra = 0; extra < 2; extra++) {
+        size_t length = LIMIT_PRINCIPAL_LENGTH + extra;
+        memcpy(name + length - 2, "/*", 2);
+        snprintf(text, sizeof text, "rule \"%.*s\" { methods = {read} tenant = t }", (int)length,
+                 name);
+        assert_int_equal(load(text, &policy), extra == 0 ? 0 : -1);
+        if (extra == 0) {
+            name[length - 1] = 'z';
+            assert_non_null(policy_find(policy, (struct view){(const uint8_t *)name, length}));
+            policy_release(policy);
+            name[length - 1] = 'a';
+            name[length - 2] = 'a';
+        }
+    }
 }
 
 static void test_tenants_of_a_method(void **state)
@@ -403,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_open_policy),
         cmocka_unit_test(test_rules_live_as_long_as_they_are_held),
         cmocka_unit_test(test_long_principals),
+        cmocka_unit_test(test_long_rules),
         cmocka_unit_test(test_tenants_of_a_method),
         cmocka_unit_test(test_rules_outside_of_a_trust_domain),
     };
