@@ -182,13 +182,16 @@ static void conn_fini(nng_tls_engine_conn *conn)
     free(conn->waiting);
 }
 
-/* Only errors after which NNG's listener goes on at once. */
+/* Only errors after which NNG's listener goes on at once. A dialer counts the first as a matter of
+ * certificates, which its user is told. */
 static int fail(struct nng_tls_engine_conn *conn, int code)
 {
     char text[128];
     enum tls_refusal refusal = tls_verify_outcome(&conn->verify, code);
     conn->phase = PHASE_FAILED;
-    conn->failure = conn->verify.refusal != TLS_ACCEPTED ? NNG_EPEERAUTH : NNG_ECONNRESET;
+    bool of_certificates =
+        conn->verify.refusal != TLS_ACCEPTED || refusal == TLS_REFUSED_PEER_REFUSES;
+    conn->failure = of_certificates ? NNG_EPEERAUTH : NNG_ECONNRESET;
     if (conn->domain != NULL) {
         mbedtls_strerror(code, text, sizeof text);
         tls_domain_refuse(conn->domain, &conn->member, refusal,
@@ -337,6 +340,14 @@ static int conn_send(nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *le
     return 0;
 }
 
+/* With TLS 1.3 a client is done before the server has judged it: a refusal comes in the place of
+ * the greeting, and from mbedTLS 3.6 under a key that is not in use any more. */
+static bool is_late_refusal(const struct nng_tls_engine_conn *conn, int code)
+{
+    return (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE || code == MBEDTLS_ERR_SSL_INVALID_MAC) &&
+           atomic_load_explicit(&conn->member.stage, memory_order_relaxed) != TLS_STAGE_GREETED;
+}
+
 static int conn_recv(nng_tls_engine_conn *conn, uint8_t *to, size_t *size)
 {
     int code = conn_handshake(conn);
@@ -360,7 +371,7 @@ static int conn_recv(nng_tls_engine_conn *conn, uint8_t *to, size_t *size)
     case MBEDTLS_ERR_SSL_CONN_EOF:
         return NNG_ECONNSHUT;
     default:
-        return NNG_ECONNRESET;
+        return is_late_refusal(conn, code) ? NNG_EPEERAUTH : NNG_ECONNRESET;
     }
 }
 

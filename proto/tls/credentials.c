@@ -81,11 +81,29 @@ static int refuse(const char *what, int code, char *error, size_t size)
     return -1;
 }
 
+/* How many blocks begin. One without its end, of a file that was cut, is nothing to mbedTLS, and
+ * what stands before it is taken. */
+static size_t count_blocks(const char *pem, const char *begin)
+{
+    size_t count = 0;
+    for (const char *at = strstr(pem, begin); at != NULL; at = strstr(at + 1, begin)) {
+        count++;
+    }
+    return count;
+}
+
 /* mbedTLS takes what it understands of several and counts the others. */
 static int parse_certificates(const char *pem, mbedtls_x509_crt *to, char *error, size_t size)
 {
     mbedtls_x509_crt_init(to);
     int code = mbedtls_x509_crt_parse(to, (const unsigned char *)pem, strlen(pem) + 1);
+    size_t parsed = 0;
+    for (const mbedtls_x509_crt *each = to; code == 0 && each != NULL; each = each->next) {
+        parsed++;
+    }
+    if (code == 0 && parsed != count_blocks(pem, "-----BEGIN CERTIFICATE-----")) {
+        code = MBEDTLS_ERR_X509_INVALID_FORMAT;
+    }
     if (code != 0) {
         mbedtls_x509_crt_free(to);
         return refuse("holds no good certificate in PEM form",
@@ -146,6 +164,13 @@ int tls_credentials_crl(struct tls_credentials *credentials, const char *crl, ch
     mbedtls_x509_crl parsed;
     mbedtls_x509_crl_init(&parsed);
     int code = mbedtls_x509_crl_parse(&parsed, (const unsigned char *)crl, strlen(crl) + 1);
+    size_t count = 0;
+    for (const mbedtls_x509_crl *each = &parsed; code == 0 && each != NULL; each = each->next) {
+        count++;
+    }
+    if (code == 0 && count != count_blocks(crl, "-----BEGIN X509 CRL-----")) {
+        code = MBEDTLS_ERR_X509_INVALID_FORMAT;
+    }
     if (code != 0) {
         mbedtls_x509_crl_free(&parsed);
         return refuse("holds no good list of revocations in PEM form", code, error, error_size);
