@@ -166,6 +166,25 @@ struct activity_options {
      * costs one, each success gives back a tenth. Keeps a crowd of clients from beating an
      * overloaded server; 100. */
     uint32_t retry_budget;
+
+    uint32_t flags; /* enum activity_flags, or-ed */
+};
+
+enum activity_flags {
+    /* Leaves NNG's own TLS in place.
+     *
+     * Without it activity_client_new() registers the library's TLS engine with NNG. An engine is
+     * the whole process's: the library is linked statically, so there is one NNG, and every TLS
+     * configuration that anybody in the program allocates from then on has that engine, while
+     * those that are there stay as they are. Beside writing one record per message, where NNG's
+     * writes three, it differs from NNG's in what it refuses: all but TLS 1.2 and 1.3 with
+     * ECDHE-ECDSA and ChaCha20-Poly1305 or AES-GCM, own keys that are not on the curve P-256, have
+     * a password or do not belong to their certificate, clients that name no server, servers whose
+     * name is their common name only, and pre-shared keys.
+     *
+     * A program that needs those for connections of its own sets the flag in every client that it
+     * makes: one without it is enough to register the engine, for clients with it, too. */
+    ACTIVITY_TLS_STOCK = 1
 };
 
 /* How one call is made; NULL stands for all defaults. */

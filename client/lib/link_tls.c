@@ -7,6 +7,8 @@
 #include <nng/nng.h>
 #include <nng/supplemental/tls/tls.h>
 
+#include "proto/tls/engine.h"
+
 enum { PEM_BYTES_MAX = 1 << 20 };
 
 struct link_credentials { /* terminated PEM texts, owned */
@@ -14,6 +16,11 @@ struct link_credentials { /* terminated PEM texts, owned */
     char *cert;
     char *key;
 };
+
+void link_tls_register(void)
+{
+    (void)tls_engine_register();
+}
 
 /* The file's contents as a string; NULL if it cannot be read or is too large to be a PEM file. */
 static char *read_pem(const char *path)

@@ -6,6 +6,10 @@
 struct nng_tls_config;
 struct link_credentials; /* heap object: link_credentials_load() to link_credentials_free() */
 
+/* Puts our TLS engine in the place of NNG's, for the whole process and what it configures from now
+ * on; where it does not fit the NNG that is linked, NNG's stays. Again is harmless. */
+void link_tls_register(void);
+
 struct link_files { /* PEM */
     const char *ca_file;
     const char *cert_file;
@@ -17,7 +21,7 @@ enum link_fault {
     LINK_BAD_CA = 1, /* cannot be read or is no PEM certificate */
     LINK_BAD_CERT = 2,
     LINK_BAD_KEY = 3,      /* cannot be read */
-    LINK_BAD_KEY_PAIR = 4, /* no PEM; that both belong together shows in the handshake only */
+    LINK_BAD_KEY_PAIR = 4, /* no PEM, or not of each other: NNG's own engine would not tell */
     LINK_BAD_SERVER = 5,   /* no URL of the kind tls+tcp://host:port */
     LINK_NO_MEMORY = 6,
     LINK_FAILED = 7,

@@ -106,6 +106,9 @@ static int check_options(const struct activity_options *options, struct activity
     if (options->key_file == NULL) {
         return error_bad_field(error, "key_file", "is missing");
     }
+    if ((options->flags & ~(uint32_t)ACTIVITY_TLS_STOCK) != 0) {
+        return error_bad_field(error, "flags", "has one that this library does not know");
+    }
     for (size_t i = 0; i < options->server_count; i++) {
         char host[HOST_SIZE];
         if (options->servers[i] == NULL || !link_url_host(options->servers[i], host, sizeof host)) {
@@ -128,7 +131,8 @@ static int error_from_fault(struct activity_error *error, enum link_fault fault)
         return error_bad_field(error, "key_file", "cannot be read");
     case LINK_BAD_KEY_PAIR:
         return error_bad_field(error, "key_file",
-                               "or cert_file is not PEM, or not of a kind that is known");
+                               "or cert_file is not PEM or not of a kind that is known, or the "
+                               "key is not the certificate's");
     case LINK_BAD_SERVER:
         return error_bad_field(error, "servers", "has one that is not tls+tcp://host:port");
     case LINK_NO_MEMORY:
@@ -164,6 +168,9 @@ static enum link_fault open_links(struct activity_client *client,
         .cert_file = options->cert_file,
         .key_file = options->key_file,
     };
+    if ((options->flags & ACTIVITY_TLS_STOCK) == 0) {
+        link_tls_register();
+    }
     enum link_fault fault = link_credentials_load(&files, &client->credentials);
     struct link_config config = {
         .credentials = client->credentials,
