@@ -179,7 +179,6 @@ void tls_domain_leave(struct tls_domain *domain, struct tls_member *member)
     if (member->next != NULL) {
         member->next->link = member->link;
     }
-    domain->count--;
     (void)pthread_mutex_unlock(&domain->lock);
     bool finished = atomic_load(&member->stage) != TLS_STAGE_HANDSHAKE;
     if (!finished) {
@@ -189,6 +188,10 @@ void tls_domain_leave(struct tls_domain *domain, struct tls_member *member)
     if (hooks->leave != NULL) {
         hooks->leave(hooks->context, peer_of(member), finished);
     }
+    /* The last touch: who sees none may free the domain. */
+    (void)pthread_mutex_lock(&domain->lock);
+    domain->count--;
+    (void)pthread_mutex_unlock(&domain->lock);
 }
 
 /* ---- What does not end by itself ---- */
