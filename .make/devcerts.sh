@@ -9,6 +9,8 @@
 #                                            a certificate signed by DIR/CA.crt. EKU: serverAuth, clientAuth, both, or -
 #                                            for none. SANS as openssl spells them, "URI:spiffe://a/b,DNS:c", or - for
 #                                            none. DAYS below 1: it expired that many days (and one) ago.
+#   devcerts.sh crl DIR CA DAYS [NAME]...    the authority's list of revocations, DIR/CA.crl, with the certificates
+#                                            DIR/NAME.crt. DAYS below 1: it is that many days (and one) out of date.
 set -eu
 umask 077
 
@@ -81,6 +83,32 @@ subjectAltName = $5"
     sign "$1" "$2" "-cert $1/$3.crt -keyfile $1/$3.key" "$ext" "${6:-825}"
 }
 
+crl() { # DIR CA DAYS [NAME]...
+    dir=$1 ca=$2 days=$3
+    shift 3
+    work=$(mktemp -d)
+    : >"$work/index"
+    cat >"$work/conf" <<END
+[ca]
+default_ca = this
+[this]
+database = $work/index
+default_md = sha256
+unique_subject = no
+crl_extensions = ext
+[ext]
+authorityKeyIdentifier = keyid:always
+END
+    for name; do
+        openssl ca -config "$work/conf" -cert "$dir/$ca.crt" -keyfile "$dir/$ca.key" -revoke "$dir/$name.crt" 2>/dev/null
+    done
+    last=$(date -u -d "$([ "$days" -ge 1 ] && echo 1 || echo "$((2 - days))") days ago" +%Y%m%d%H%M%SZ)
+    next=$(date -u -d "$([ "$days" -ge 1 ] && echo "$days" || echo "$((days - 1))") days" +%Y%m%d%H%M%SZ)
+    openssl ca -config "$work/conf" -cert "$dir/$ca.crt" -keyfile "$dir/$ca.key" -gencrl -crl_lastupdate "$last" \
+        -crl_nextupdate "$next" -out "$dir/$ca.crl" 2>/dev/null
+    rm -rf "$work"
+}
+
 dev() { # DIR
     tls=$1/tls
     mkdir -p "$tls"
@@ -131,7 +159,7 @@ END
 }
 
 case ${1:-} in
-ca | issue) "$@" ;;
+ca | issue | crl) "$@" ;;
 '' | -*) sed -n '2,/^set/{/^#/p}' "$0" && exit 2 ;;
 *) dev "$1" ;;
 esac

@@ -1,4 +1,4 @@
-/* health, server-info, users: about the server. */
+/* health, server-info, reload, users: about the server. */
 #include "client/ctl/ctl.h"
 #include "client/ctl/output.h"
 
@@ -50,6 +50,28 @@ int command_server_info(const struct settings *settings, int argc, char **argv)
         return ctl_failed(&error);
     }
     (settings->json ? json_server_info : people_server_info)(activity_result_server_info(result));
+    activity_result_free(result);
+    return EXIT_OK;
+}
+
+int command_reload(const struct settings *settings, int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) {
+        return ctl_usage("reload", "no arguments are taken");
+    }
+    activity_client *client = ctl_client(settings);
+    if (client == NULL) {
+        return EXIT_FAILED;
+    }
+    activity_result *result = NULL;
+    struct activity_error error;
+    int code = activity_reload(client, NULL, &result, &error);
+    activity_client_free(client);
+    if (code != ACTIVITY_OK) {
+        return ctl_failed(&error);
+    }
+    (settings->json ? json_reloaded : people_reloaded)(activity_result_reloaded(result));
     activity_result_free(result);
     return EXIT_OK;
 }

@@ -67,6 +67,7 @@ int command_changes(const struct settings *settings, int argc, char **argv);
 int command_batch(const struct settings *settings, int argc, char **argv);
 int command_health(const struct settings *settings, int argc, char **argv);
 int command_server_info(const struct settings *settings, int argc, char **argv);
+int command_reload(const struct settings *settings, int argc, char **argv);
 int command_users(const struct settings *settings, int argc, char **argv);
 int command_index(const struct settings *settings, int argc, char **argv);
 

@@ -294,6 +294,72 @@ void json_line(const struct json_pair *pairs)
     line(object);
 }
 
+static json_t *certificate_list(const struct activity_certificate *from, size_t count)
+{
+    json_t *certificates = must(json_array());
+    for (size_t i = 0; i < count; i++) {
+        json_t *certificate = must(json_object());
+        put(certificate, "name", text(from[i].name));
+        put(certificate, "subject", text(from[i].subject));
+        put(certificate, "notAfter", number(from[i].not_after_ms));
+        (void)json_array_append_new(certificates, certificate);
+    }
+    return certificates;
+}
+
+static json_t *revocations(const struct activity_revocations *from)
+{
+    json_t *object = must(json_object());
+    put(object, "lists", number(from->lists));
+    put(object, "entries", number(from->entries));
+    put(object, "issuer", text(from->issuer));
+    put(object, "nextUpdate", number(from->next_update_ms));
+    put(object, "expired", json_boolean(from->expired));
+    return object;
+}
+
+static json_t *tls(const struct activity_tls_info *from)
+{
+    json_t *object = must(json_object());
+    put(object, "engine", text(from->engine));
+    put(object, "version", text(from->version));
+    put(object, "cipherSuite", text(from->cipher_suite));
+    put(object, "connections", number(from->connections));
+    put(object, "unfinished", number(from->unfinished));
+    json_t *suites = must(json_array());
+    for (size_t i = 0; i < from->suite_count; i++) {
+        json_t *suite = must(json_object());
+        put(suite, "version", text(from->suites[i].version));
+        put(suite, "cipherSuite", text(from->suites[i].cipher_suite));
+        put(suite, "handshakes", number(from->suites[i].handshakes));
+        (void)json_array_append_new(suites, suite);
+    }
+    put(object, "suites", suites);
+    json_t *refusals = must(json_array());
+    for (size_t i = 0; i < from->refusal_count; i++) {
+        json_t *refusal = must(json_object());
+        put(refusal, "reason", text(from->refusals[i].reason));
+        put(refusal, "count", number(from->refusals[i].count));
+        (void)json_array_append_new(refusals, refusal);
+    }
+    put(object, "refusals", refusals);
+    return object;
+}
+
+void json_reloaded(const struct activity_reloaded *reloaded)
+{
+    json_t *object = must(json_object());
+    put(object, "certificates",
+        certificate_list(reloaded->certificates, reloaded->certificate_count));
+    if (reloaded->revocations != NULL) {
+        put(object, "revocations", revocations(reloaded->revocations));
+    }
+    put(object, "rules", number(reloaded->rules));
+    put(object, "closedRevoked", number(reloaded->closed_revoked));
+    put(object, "closedByPolicy", number(reloaded->closed_by_policy));
+    line(object);
+}
+
 void json_server_info(const struct activity_server_info *info)
 {
     char epoch[20];
@@ -329,15 +395,15 @@ void json_server_info(const struct activity_server_info *info)
         put(limits, info->limits[i].name, number(info->limits[i].value));
     }
     put(object, "limits", limits);
-    json_t *certificates = must(json_array());
-    for (size_t i = 0; i < info->certificate_count; i++) {
-        json_t *certificate = must(json_object());
-        put(certificate, "name", text(info->certificates[i].name));
-        put(certificate, "subject", text(info->certificates[i].subject));
-        put(certificate, "notAfter", number(info->certificates[i].not_after_ms));
-        (void)json_array_append_new(certificates, certificate);
+    put(object, "certificates", certificate_list(info->certificates, info->certificate_count));
+    if (info->revocations != NULL) {
+        put(object, "revocations", revocations(info->revocations));
     }
-    put(object, "certificates", certificates);
+    put(object, "rules", number(info->rules));
+    put(object, "loaded", number(info->loaded_time_ms));
+    if (info->tls != NULL) {
+        put(object, "tls", tls(info->tls));
+    }
     line(object);
 }
 

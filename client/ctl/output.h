@@ -3,6 +3,7 @@
 #ifndef ACTIVITYD_CLIENT_CTL_OUTPUT_H
 #define ACTIVITYD_CLIENT_CTL_OUTPUT_H
 
+#include <activity_admin.h>
 #include <activity_feed.h>
 #include <activity_index.h>
 
@@ -16,6 +17,7 @@ void json_change(const struct activity_model_change *change);
 void json_result(uint64_t job_id, const struct activity_returned *returned);
 void json_updated(const struct activity_updated *updated);
 void json_server_info(const struct activity_server_info *info);
+void json_reloaded(const struct activity_reloaded *reloaded);
 /* An event of a subscription: its kind, its cursor, who may see it, and the members that the
  * activity or change has elsewhere. Only what the event tells. */
 void json_event(const struct activity_event *event);
@@ -43,6 +45,7 @@ void people_changes_head(const char *title);
 void people_change_row(const struct activity_model_change *change, uint64_t now_ms);
 void people_result(const struct activity_returned *returned);
 void people_server_info(const struct activity_server_info *info);
+void people_reloaded(const struct activity_reloaded *reloaded);
 void people_user_row(const struct activity_user *user);
 /* One line: sequence, time, kind, what it is about; with its tenant where several are shown. */
 void people_event(const struct activity_event *event, bool tenant);

@@ -259,6 +259,72 @@ void people_result(const struct activity_returned *returned)
     }
 }
 
+static void certificate_lines(const struct activity_certificate *certificates, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        (void)printf("%-12s ", "certificate");
+        people_text(certificates[i].name, 0);
+        (void)printf(" ");
+        people_text(certificates[i].subject, 0);
+        (void)printf(", valid until ");
+        people_time(certificates[i].not_after_ms);
+        (void)putchar('\n');
+    }
+}
+
+static void revocation_lines(const struct activity_revocations *from)
+{
+    if (from == NULL) {
+        (void)printf("%-12s no list\n", "revoked");
+        return;
+    }
+    (void)printf("%-12s %u certificates on %u lists", "revoked", from->entries, from->lists);
+    if (from->next_update_ms != 0) {
+        (void)printf("; that of ");
+        people_text(from->issuer, 0);
+        (void)printf(from->expired ? " is OUT OF DATE since " : " is good until ");
+        people_time(from->next_update_ms);
+    }
+    (void)putchar('\n');
+}
+
+static void tls_lines(const struct activity_tls_info *tls)
+{
+    (void)printf("%-12s engine ", "tls");
+    people_text(tls->engine, 0);
+    if (tls->version[0] != '\0') {
+        (void)printf("; you have TLS ");
+        people_text(tls->version, 0);
+        (void)printf(" with ");
+        people_text(tls->cipher_suite, 0);
+    }
+    (void)printf("\n%-12s %llu, %llu unfinished\n", "connections",
+                 (unsigned long long)tls->connections, (unsigned long long)tls->unfinished);
+    for (size_t i = 0; i < tls->suite_count; i++) {
+        (void)printf("%-12s %llu with TLS ", i == 0 ? "handshakes" : "",
+                     (unsigned long long)tls->suites[i].handshakes);
+        people_text(tls->suites[i].version, 0);
+        (void)putchar(' ');
+        people_text(tls->suites[i].cipher_suite, 0);
+        (void)putchar('\n');
+    }
+    for (size_t i = 0; i < tls->refusal_count; i++) {
+        (void)printf("%-12s %llu ", i == 0 ? "refused" : "",
+                     (unsigned long long)tls->refusals[i].count);
+        people_text(tls->refusals[i].reason, 0);
+        (void)putchar('\n');
+    }
+}
+
+void people_reloaded(const struct activity_reloaded *reloaded)
+{
+    certificate_lines(reloaded->certificates, reloaded->certificate_count);
+    revocation_lines(reloaded->revocations);
+    (void)printf("%-12s %u\n", "rules", reloaded->rules);
+    (void)printf("%-12s %u revoked, %u not let in by the policy any more\n", "closed",
+                 reloaded->closed_revoked, reloaded->closed_by_policy);
+}
+
 void people_server_info(const struct activity_server_info *info)
 {
     people_field("version", info->version);
@@ -281,14 +347,13 @@ void people_server_info(const struct activity_server_info *info)
                      (unsigned long long)info->feed.subscribers,
                      (unsigned long long)info->feed.parked);
     }
-    for (size_t i = 0; i < info->certificate_count; i++) {
-        (void)printf("%-12s ", "certificate");
-        people_text(info->certificates[i].name, 0);
-        (void)printf(" ");
-        people_text(info->certificates[i].subject, 0);
-        (void)printf(", valid until ");
-        people_time(info->certificates[i].not_after_ms);
+    certificate_lines(info->certificates, info->certificate_count);
+    if (info->tls != NULL) {
+        revocation_lines(info->revocations);
+        (void)printf("%-12s %u, with the certificates in force since ", "rules", info->rules);
+        people_time(info->loaded_time_ms);
         (void)putchar('\n');
+        tls_lines(info->tls);
     }
     (void)printf("limits\n");
     for (size_t i = 0; i < info->limit_count; i++) {

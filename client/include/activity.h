@@ -643,6 +643,11 @@ struct activity_server_info {
     const char *index;           /* none or elasticsearch */
     const char *principal;       /* whom the server recognised in this client's certificate */
     struct activity_feed_info feed;
+    /* See <activity_admin.h>; NULL: the server does not tell, or has no lists. */
+    const struct activity_tls_info *tls;
+    const struct activity_revocations *revocations;
+    uint32_t rules;          /* of the policy in force */
+    uint64_t loaded_time_ms; /* since when certificates, revocations and rules are in force */
 };
 
 /* Describes the server: activity_result_server_info(). */
@@ -717,7 +722,8 @@ enum activity_method {
     ACTIVITY_METHOD_LIST_INDEX_BATCHES = 19,
     ACTIVITY_METHOD_LIST_PARKED = 20,
     ACTIVITY_METHOD_RETRY_PARKED = 21,
-    ACTIVITY_METHOD_DISCARD_PARKED = 22
+    ACTIVITY_METHOD_DISCARD_PARKED = 22,
+    ACTIVITY_METHOD_RELOAD = 23
 };
 
 /* What a result holds: a pointer into it, or NULL if it is the answer of another method (or if

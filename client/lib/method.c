@@ -32,6 +32,7 @@ static const char *const method_names[] = {
     [ACTIVITY_METHOD_LIST_PARKED] = "activity.v1.AdminService/ListParkedDocuments",
     [ACTIVITY_METHOD_RETRY_PARKED] = "activity.v1.AdminService/RetryParked",
     [ACTIVITY_METHOD_DISCARD_PARKED] = "activity.v1.AdminService/DiscardParked",
+    [ACTIVITY_METHOD_RELOAD] = "activity.v1.AdminService/Reload",
 };
 
 /* --- Drafts --- */

@@ -45,6 +45,7 @@ struct activity_result {
         struct activity_index_batches index_batches;
         struct activity_parked_documents parked_documents;
         uint32_t decided_changes;
+        struct activity_reloaded reloaded;
     } as;
 };
 
@@ -336,6 +337,14 @@ static bool decode_server_info(activity_result *result, const struct result_ques
                                &result->as.server_info);
 }
 
+static bool decode_reloaded(activity_result *result, const struct result_question *question,
+                            const ProtobufCMessage *message)
+{
+    (void)question;
+    return result_admin_reloaded(&result->arena, (const Activity__V1__ReloadResponse *)message,
+                                 &result->as.reloaded);
+}
+
 static bool decode_users(activity_result *result, const struct result_question *question,
                          const ProtobufCMessage *message)
 {
@@ -466,6 +475,7 @@ static const struct {
                                       decode_retried},
     [ACTIVITY_METHOD_DISCARD_PARKED] = {&activity__v1__discard_parked_response__descriptor,
                                         decode_discarded},
+    [ACTIVITY_METHOD_RELOAD] = {&activity__v1__reload_response__descriptor, decode_reloaded},
 };
 
 static bool decode(activity_result *result, const struct result_question *question)
@@ -546,6 +556,7 @@ ACCESSOR(const struct activity_index_batches *, index_batches, ACTIVITY_METHOD_L
          index_batches)
 ACCESSOR(const struct activity_parked_documents *, parked_documents, ACTIVITY_METHOD_LIST_PARKED,
          parked_documents)
+ACCESSOR(const struct activity_reloaded *, reloaded, ACTIVITY_METHOD_RELOAD, reloaded)
 
 uint32_t result_decided_changes(const activity_result *result)
 {

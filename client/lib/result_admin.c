@@ -18,6 +18,66 @@ static struct activity_bytes bytes_of(ProtobufCBinaryData data)
 
 /* --- The server --- */
 
+static const struct activity_certificate *
+copy_certificates(struct arena *arena, size_t count, Activity__V1__CertificateInfo **from, bool *ok)
+{
+    struct activity_certificate *to = array(arena, count, sizeof *to, ok);
+    for (size_t i = 0; to != NULL && i < count; i++) {
+        to[i].name = from[i]->name;
+        to[i].subject = from[i]->subject;
+        to[i].not_after_ms = from[i]->not_after_ms;
+    }
+    return to;
+}
+
+static const struct activity_revocations *
+copy_revocations(struct arena *arena, const Activity__V1__RevocationInfo *from, bool *ok)
+{
+    struct activity_revocations *to = array(arena, from != NULL, sizeof *to, ok);
+    if (to != NULL) {
+        *to = (struct activity_revocations){
+            .lists = from->lists,
+            .entries = from->entries,
+            .issuer = from->issuer,
+            .next_update_ms = from->next_update_ms,
+            .expired = from->expired,
+        };
+    }
+    return to;
+}
+
+static const struct activity_tls_info *copy_tls(struct arena *arena,
+                                                const Activity__V1__TlsInfo *from, bool *ok)
+{
+    struct activity_tls_info *to = array(arena, from != NULL, sizeof *to, ok);
+    if (to == NULL) {
+        return NULL;
+    }
+    struct activity_tls_suite *suites = array(arena, from->n_suites, sizeof *suites, ok);
+    for (size_t i = 0; suites != NULL && i < from->n_suites; i++) {
+        suites[i].version = from->suites[i]->version;
+        suites[i].cipher_suite = from->suites[i]->cipher_suite;
+        suites[i].handshakes = from->suites[i]->handshakes;
+    }
+    struct activity_tls_refusal *refusals = array(arena, from->n_refusals, sizeof *refusals, ok);
+    for (size_t i = 0; refusals != NULL && i < from->n_refusals; i++) {
+        refusals[i].reason = from->refusals[i]->reason;
+        refusals[i].count = from->refusals[i]->count;
+    }
+    *to = (struct activity_tls_info){
+        .engine = from->engine,
+        .version = from->version,
+        .cipher_suite = from->cipher_suite,
+        .connections = from->connections,
+        .unfinished = from->unfinished,
+        .suites = suites,
+        .suite_count = from->n_suites,
+        .refusals = refusals,
+        .refusal_count = from->n_refusals,
+    };
+    return to;
+}
+
 bool result_admin_server(struct arena *arena, const Activity__V1__GetServerInfoResponse *from,
                          struct activity_server_info *to)
 {
@@ -26,13 +86,6 @@ bool result_admin_server(struct arena *arena, const Activity__V1__GetServerInfoR
     for (size_t i = 0; ok && i < from->n_limits; i++) {
         limits[i].name = from->limits[i]->name;
         limits[i].value = from->limits[i]->value;
-    }
-    struct activity_certificate *certificates =
-        array(arena, from->n_certificates, sizeof *certificates, &ok);
-    for (size_t i = 0; ok && i < from->n_certificates; i++) {
-        certificates[i].name = from->certificates[i]->name;
-        certificates[i].subject = from->certificates[i]->subject;
-        certificates[i].not_after_ms = from->certificates[i]->not_after_ms;
     }
     *to = (struct activity_server_info){
         .version = from->version,
@@ -44,7 +97,7 @@ bool result_admin_server(struct arena *arena, const Activity__V1__GetServerInfoR
         .feed_url = from->feed_url,
         .feed_allowed = from->feed_allowed,
         .durability = from->durability,
-        .certificates = certificates,
+        .certificates = copy_certificates(arena, from->n_certificates, from->certificates, &ok),
         .certificate_count = from->n_certificates,
         .journal_index = from->journal_index,
         .head_sequence = from->head_sequence,
@@ -53,6 +106,10 @@ bool result_admin_server(struct arena *arena, const Activity__V1__GetServerInfoR
         .running_activities = from->running_activities,
         .index = from->index,
         .principal = from->principal,
+        .tls = copy_tls(arena, from->tls, &ok),
+        .revocations = copy_revocations(arena, from->revocations, &ok),
+        .rules = from->rules,
+        .loaded_time_ms = from->loaded_time_ms,
     };
     if (from->feed != NULL) {
         to->feed = (struct activity_feed_info){
@@ -67,6 +124,21 @@ bool result_admin_server(struct arena *arena, const Activity__V1__GetServerInfoR
             .resets = from->feed->resets,
         };
     }
+    return ok;
+}
+
+bool result_admin_reloaded(struct arena *arena, const Activity__V1__ReloadResponse *from,
+                           struct activity_reloaded *to)
+{
+    bool ok = true;
+    *to = (struct activity_reloaded){
+        .certificates = copy_certificates(arena, from->n_certificates, from->certificates, &ok),
+        .certificate_count = from->n_certificates,
+        .revocations = copy_revocations(arena, from->revocations, &ok),
+        .rules = from->rules,
+        .closed_revoked = from->closed_revoked,
+        .closed_by_policy = from->closed_by_policy,
+    };
     return ok;
 }
 

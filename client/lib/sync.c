@@ -242,6 +242,14 @@ int activity_drain(activity_client *client, const struct activity_call_options *
     return run(&draft, code, client, options, NULL, error);
 }
 
+int activity_reload(activity_client *client, const struct activity_call_options *options,
+                    activity_result **result, struct activity_error *error)
+{
+    struct draft draft;
+    int code = draft_empty(&draft, ACTIVITY_METHOD_RELOAD, error);
+    return run(&draft, code, client, options, result, error);
+}
+
 int activity_call(activity_client *client, const char *method, struct activity_bytes payload,
                   const struct activity_call_options *options, activity_result **result,
                   struct activity_error *error)
