@@ -4,7 +4,7 @@
  * given. Calls come in two shapes: a function per method that waits for the answer, and
  * activity_submit_*() with activity_next() for many calls in flight. There are no callbacks.
  * What changes can be followed with <activity_feed.h>; what becomes of changes on their way into
- * the index is told by <activity_index.h>.
+ * the index is told by <activity_index.h>, and how a server proves who it is by <activity_admin.h>.
  *
  *     struct activity_options options = ACTIVITY_OPTIONS_INIT;
  *     const char *servers[] = {"tls+tcp://activity.example:7001"};
