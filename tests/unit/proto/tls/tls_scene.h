@@ -3,6 +3,7 @@
 #ifndef TESTS_PROTO_TLS_SCENE_H
 #define TESTS_PROTO_TLS_SCENE_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -166,7 +167,8 @@ struct scene_domain {
     atomic_uint left;
     atomic_uint refused;
     atomic_int refusal; /* the last one */
-    char detail[200];   /* of it; to be read once `refused` has been seen */
+    pthread_mutex_t lock;
+    char detail[200]; /* of it; to be read once `refused` has been seen, and no other comes */
 };
 
 static inline enum tls_refusal scene_arrive(void *context, const struct sockaddr *peer)
@@ -197,9 +199,11 @@ static inline void scene_refused(void *context, const struct sockaddr *peer,
 {
     struct scene_domain *scene = context;
     (void)peer;
+    pthread_mutex_lock(&scene->lock);
     atomic_store(&scene->refusal, (int)refusal);
     snprintf(scene->detail, sizeof scene->detail, "%s", detail);
     atomic_fetch_add(&scene->refused, 1);
+    pthread_mutex_unlock(&scene->lock);
 }
 
 static inline void scene_domain_open(struct scene_domain *scene)
@@ -214,6 +218,7 @@ static inline void scene_domain_open(struct scene_domain *scene)
         .handshake_ms = 5000,
     };
     memset(scene, 0, sizeof *scene);
+    assert_int_equal(pthread_mutex_init(&scene->lock, NULL), 0);
     scene->domain = tls_domain_new(&options);
     assert_non_null(scene->domain);
     struct tls_credentials *credentials = scene_credentials("server", NULL);
