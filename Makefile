@@ -183,7 +183,7 @@ fuzz: ## search with libFuzzer (FUZZ=frame SECONDS=30); what it finds is kept in
 	@$(B)/fuzz-clang/tests/fuzz/fuzz_$(FUZZ) -max_total_time=$(SECONDS) -artifact_prefix=$(B)/corpus/ \
 	    $(B)/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ)
 
-bench: all $(BENCH) ## our benchmarks
+bench: all $(BENCH) $(OTHER) ## our benchmarks
 	@for b in $(BENCH); do $$b || exit 1; done
 
 certs: ## create a development CA, certificates, policy and profile in DATA (.data), as far as missing
