@@ -120,6 +120,7 @@ static int set_up(struct nng_tls_engine_conn *conn, const char *server_name)
     enum tls_role role = tls_credentials_role(conn->credentials);
     conn->verify.role = role;
     conn->verify.auth = tls_credentials_required(conn->credentials);
+    conn->verify.credentials = conn->credentials;
     conn->verify.spiffe = conn->domain != NULL;
     conn->verify.server_name = server_name;
     if (conn->domain != NULL) {

@@ -23,19 +23,22 @@ struct tls_credentials *tls_credentials_new(enum tls_role role);
 struct tls_credentials *tls_credentials_hold(struct tls_credentials *credentials); /* the same */
 void tls_credentials_release(struct tls_credentials *credentials); /* accepts NULL; wipes the key */
 
-/* Filling: on one thread, before tls_credentials_ready. Each replaces what was there. All return 0,
- * or -1 with one sentence that does not name a file (the caller knows it), nothing changed then.
+/* Filling: on one thread, before tls_credentials_ready. Each replaces what was there, and what came
+ * after it: lists depend on the authorities, the key on the certificate. All return 0, or -1 with
+ * one sentence that does not name a file (the caller knows it), nothing changed then.
  *
- * The texts are PEM, terminated, any number of certificates each; `crl` may be NULL. Every block
- * must be good. */
+ * The texts are PEM, terminated, any number of certificates each, of which every one must be good.
+ * The authorities' say that they are one. */
 __attribute__((warn_unused_result)) int tls_credentials_ca(struct tls_credentials *credentials,
                                                            const char *ca, char *error,
                                                            size_t error_size);
-/* After the authorities: each list must be signed by one of them. An expired list is taken. */
+/* After the authorities: each list must be signed by one of them. One that is out of date counts
+ * for its entries. NULL: no lists. */
 __attribute__((warn_unused_result)) int tls_credentials_crl(struct tls_credentials *credentials,
                                                             const char *crl, char *error,
                                                             size_t error_size);
-/* The certificate comes first in its text, then its intermediates. */
+/* The certificate comes first in its text, with a P-256 key and, for a server, made for one; then
+ * its intermediates. */
 __attribute__((warn_unused_result)) int tls_credentials_cert(struct tls_credentials *credentials,
                                                              const char *cert, char *error,
                                                              size_t error_size);
@@ -48,8 +51,8 @@ void tls_credentials_auth(struct tls_credentials *credentials, enum tls_auth aut
 void tls_credentials_versions(struct tls_credentials *credentials, mbedtls_ssl_protocol_version min,
                               mbedtls_ssl_protocol_version max);
 
-/* Makes mbedTLS's settings, and uses each key once, since mbedTLS keeps tables in keys at their
- * first use without a lock. Returns 0, or -1: no memory. */
+/* Makes mbedTLS's settings, drops authorities that are revoked themselves, and uses each key once
+ * before it is shared. Returns 0, or -1: no memory, or the kernel has no randomness. */
 __attribute__((warn_unused_result)) int tls_credentials_ready(struct tls_credentials *credentials);
 
 /* ---- Ready ones: any thread ---- */
@@ -58,9 +61,9 @@ const mbedtls_ssl_config *tls_credentials_config(const struct tls_credentials *c
 enum tls_role tls_credentials_role(const struct tls_credentials *credentials);
 enum tls_auth tls_credentials_required(const struct tls_credentials *credentials);
 
-/* Whether a certificate of the chain is on a list of its issuer's. */
-bool tls_credentials_revoked(const struct tls_credentials *credentials,
-                             const mbedtls_x509_crt *chain);
+/* The first certificate of the chain that is on a list of its issuer's, or NULL. */
+const mbedtls_x509_crt *tls_credentials_revoked(const struct tls_credentials *credentials,
+                                                const mbedtls_x509_crt *chain);
 
 struct tls_certificate {
     char subject[256];

@@ -21,6 +21,7 @@
     X(NOT_YET_VALID, "a certificate is not yet valid")                                             \
     X(REVOKED, "a certificate is revoked")                                                         \
     X(BAD_KEY_OR_HASH, "a certificate has a key or signature that is not allowed")                 \
+    X(MALFORMED, "a certificate cannot be read")                                                   \
     X(BAD_USAGE, "the certificate is not made for this use")                                       \
     X(IS_AUTHORITY, "the certificate is an authority's")                                           \
     X(MALFORMED_NAMES, "the subject alternative names are malformed")                              \

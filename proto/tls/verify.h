@@ -16,17 +16,19 @@ struct tls_verify {
     /* Given. */
     enum tls_role role; /* ours */
     enum tls_auth auth;
-    bool spiffe;              /* a client has to have a SPIFFE ID */
-    struct view trust_domain; /* of it; empty: any */
-    const char *server_name;  /* that a server has to have; borrowed */
+    const struct tls_credentials *credentials; /* ours, whose lists count; borrowed */
+    bool spiffe;                               /* a client has to have a SPIFFE ID */
+    struct view trust_domain;                  /* of it; empty: any */
+    const char *server_name;                   /* that a server has to have; borrowed */
     /* Found. */
     char principal[LIMIT_PRINCIPAL_LENGTH + 1];
     enum tls_refusal refusal; /* of the certificates; TLS_ACCEPTED: none, or not looked at yet */
     char detail[160];         /* what about them, in one line */
 };
 
-/* For mbedtls_ssl_set_verify, with a struct tls_verify as context. A list of revocations that is
- * out of date counts for its entries; the leaf has to be what leaf.h asks. */
+/* For mbedtls_ssl_set_verify, with a struct tls_verify as context. No certificate of the chain may
+ * be on a list of the credentials', the leaf has a P-256 key and is what leaf.h asks; a client
+ * without `spiffe` may be any. Of several reasons to refuse the most telling one is found. */
 int tls_verify_step(void *context, mbedtls_x509_crt *certificate, int depth, uint32_t *flags);
 
 /* What an error of mbedtls_ssl_handshake means, the certificates' refusal coming first. */
