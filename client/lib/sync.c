@@ -1,4 +1,6 @@
 /* The functions that wait for their answer. */
+#include <activity_admin.h>
+
 #include "client/lib/error.h"
 #include "client/lib/method.h"
 #include "client/lib/result.h"
