@@ -2,8 +2,10 @@
 # Starts a server, lets a client in another language do its work, kills the server when the client asks for it and starts it
 # again. Prints cmocka's lines, one test per step. Usage: tests/interop/run.sh NAME STEPS COMMAND...
 #
-# COMMAND gets: the URL, the file with the CA, the one with its certificate and key, its principal. It prints "ok STEP" for each
-# of the STEPS, and "restart" to have the server killed. ACTIVITY_BIN names the folder with activityd and activityctl.
+# COMMAND gets: the URL, the file with the CA, the one with its certificate and key, its principal; and in INTEROP_FILES a folder
+# that has also foreign.crt, a CA that the server does not know, and foreign.pem, a certificate of that. It prints "ok STEP" for
+# each of the STEPS, and "restart" to have the server killed. ACTIVITY_BIN names the folder with activityd and activityctl.
+# INTEROP_TLS, 1.2 or 1.3, is for COMMAND: the only version that it shall speak.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 name=$1 steps=$2
@@ -54,7 +56,11 @@ principal=spiffe://interop/$name
 .make/devcerts.sh ca "$work" ca
 .make/devcerts.sh issue "$work" server ca serverAuth DNS:localhost
 .make/devcerts.sh issue "$work" client ca clientAuth "URI:$principal"
+.make/devcerts.sh ca "$work" foreign
+.make/devcerts.sh issue "$work" guest foreign clientAuth "URI:$principal"
 cat "$work/client.crt" "$work/client.key" >"$work/client.pem"
+cat "$work/guest.crt" "$work/guest.key" >"$work/foreign.pem"
+export INTEROP_FILES=$work
 printf '%s\n' "server = {\"$url\"}" 'server_name = "localhost"' "ca = \"$work/ca.crt\"" "cert = \"$work/client.crt\"" \
     "key = \"$work/client.key\"" >"$work/profile"
 

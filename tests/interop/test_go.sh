@@ -26,4 +26,9 @@ for proto in proto/activity/v1/*.proto; do
 done
 PATH=$dir/bin:$PATH protoc -Iproto --go_out="$dir/src" --go_opt=paths=source_relative "$@" proto/activity/v1/*.proto
 (cd "$dir/src" && go vet . && go build -o "$dir/bin/interop" .)
-exec tests/interop/run.sh go "connect create update batch find result record subscribe progress gap restart reset" "$dir/bin/interop"
+status=0
+steps="connect create update batch find result record subscribe progress gap restart reset refused"
+for version in 1.2 1.3; do
+    INTEROP_TLS=$version tests/interop/run.sh "go_tls_$version" "$steps" "$dir/bin/interop" || status=1
+done
+exit $status

@@ -22,7 +22,10 @@ fi
 protoc -Iproto --python_out="$dir" proto/activity/v1/*.proto
 export PYTHONPATH="$dir" PYTHONDONTWRITEBYTECODE=1
 status=0
-tests/interop/run.sh python "connect create update batch find result record subscribe progress gap restart reset" \
-    "$venv/bin/python" tests/interop/python/check.py || status=1
+steps="connect create update batch find result record subscribe progress gap restart reset refused"
+for version in 1.2 1.3; do
+    INTEROP_TLS=$version tests/interop/run.sh "python_tls_$version" "$steps" "$venv/bin/python" tests/interop/python/check.py ||
+        status=1
+done
 tests/interop/run.sh document "call follow" "$venv/bin/python" tests/interop/python/document.py || status=1
 exit $status

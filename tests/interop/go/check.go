@@ -9,11 +9,13 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	pb "interop/activity/v1"
 
 	"go.nanomsg.org/mangos/v3"
+	"go.nanomsg.org/mangos/v3/protocol/req"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -106,6 +108,24 @@ func told(others int) (kinds map[string]int) {
 	}
 }
 
+// refused is what mangos says to a client that is not let in, or that does not believe the server. With
+// TLS 1.3 dialling may still succeed, and the first request fails.
+func refused(caFile, pemFile, serverName string) string {
+	socket := must(req.NewSocket())
+	defer socket.Close()
+	ok(socket.SetOption(mangos.OptionRecvDeadline, 2*time.Second))
+	ok(socket.SetOption(mangos.OptionSendDeadline, 2*time.Second))
+	ok(socket.SetOption(mangos.OptionRetryTime, time.Duration(0)))
+	err := socket.DialOptions(os.Args[1], options{mangos.OptionTLSConfig: tlsConfig(caFile, pemFile, serverName)})
+	if err == nil {
+		if err = socket.Send([]byte("not to be heard")); err == nil {
+			_, err = socket.Recv()
+		}
+	}
+	check(err != nil, "a refusal", caFile, pemFile, serverName)
+	return err.Error()
+}
+
 func main() {
 	c = dial(os.Args[1], os.Args[2], os.Args[3])
 	server := info()
@@ -113,6 +133,7 @@ func main() {
 	check(server.FeedAllowed && server.Epoch != 0, "the feed to be allowed", server)
 	_, begin := find()
 	f = c.follow(server.FeedUrl, proto.Clone(begin).(*pb.Cursor))
+	same(os.Getenv("INTEROP_TLS"), server.Tls.Version)
 	fmt.Println("ok connect")
 
 	request := &pb.CreateActivityRequest{RequestId: requestID(), Type: "transcoding", Groups: []string{"editors"}}
@@ -206,5 +227,19 @@ func main() {
 	ahead := read(&pb.Cursor{Epoch: server.Epoch, Sequence: 1 << 40}).Reset_
 	same("RESET_REASON_AHEAD activity.v1.ActivityService/FindActivities", fmt.Sprint(ahead.Reason, " ", ahead.Call))
 	fmt.Println("ok reset")
+
+	// As PROTOCOL.md has it in section 13.
+	none, foreign := "local error: tls: bad record MAC", "local error: tls: bad record MAC"
+	if server.Tls.Version == "1.2" {
+		none, foreign = "EOF", "remote error: tls: unknown certificate authority"
+	}
+	files := os.Getenv("INTEROP_FILES")
+	same(none, refused(os.Args[2], "", "localhost"))
+	same(foreign, refused(os.Args[2], files+"/foreign.pem", "localhost"))
+	for _, said := range []string{refused(os.Args[2], os.Args[3], "another.example"),
+		refused(files+"/foreign.crt", os.Args[3], "localhost")} {
+		check(strings.HasPrefix(said, "tls: failed to verify certificate: x509: "), "a text of x509", said)
+	}
+	fmt.Println("ok refused")
 	fmt.Fprintln(os.Stderr, len(f.events), "events,", f.gaps, "gaps,", f.filled, "events read after,", c.lost.Load(), "calls repeated")
 }

@@ -27,10 +27,23 @@ type client struct {
 	lost   atomic.Int32
 }
 
-func dial(url, caFile, pemFile string) *client {
-	ca, pair := x509.NewCertPool(), must(tls.LoadX509KeyPair(pemFile, pemFile))
+// tlsConfig speaks one version only where INTEROP_TLS wants that.
+func tlsConfig(caFile, pemFile, serverName string) *tls.Config {
+	ca := x509.NewCertPool()
 	check(ca.AppendCertsFromPEM(must(os.ReadFile(caFile))), "a CA")
-	c := &client{tls: &tls.Config{RootCAs: ca, Certificates: []tls.Certificate{pair}, ServerName: "localhost"}}
+	config := &tls.Config{RootCAs: ca, ServerName: serverName}
+	if pemFile != "" {
+		config.Certificates = []tls.Certificate{must(tls.LoadX509KeyPair(pemFile, pemFile))}
+	}
+	if version := os.Getenv("INTEROP_TLS"); version != "" {
+		config.MinVersion = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[version]
+		config.MaxVersion = config.MinVersion
+	}
+	return config
+}
+
+func dial(url, caFile, pemFile string) *client {
+	c := &client{tls: tlsConfig(caFile, pemFile, "localhost")}
 	c.socket = c.open(url, must(req.NewSocket()), options{mangos.OptionRetryTime: time.Duration(0),
 		mangos.OptionSendDeadline: 2 * time.Second, mangos.OptionRecvDeadline: 6 * time.Second})
 	return c

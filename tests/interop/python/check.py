@@ -8,9 +8,10 @@ import sys
 import threading
 import time
 
+import pynng
 from activity.v1 import activity_service_pb2 as activities, admin_service_pb2 as admin
 from activity.v1 import change_service_pb2 as changes, feed_pb2 as feed, types_pb2 as types
-from client import Client, Follower
+from client import Client, Follower, tls_config
 
 APPLIED, HEARTBEAT, UNKNOWN = 1, 2, 3
 jobs = []
@@ -64,6 +65,7 @@ server = info()
 assert server.principal == sys.argv[4] and server.feed_allowed and server.epoch != 0
 begin = find().cursor
 follower = Follower(client, server.feed_url, types.Cursor(epoch=begin.epoch, sequence=begin.sequence))
+assert server.tls.version == os.environ["INTEROP_TLS"] and server.tls.cipher_suite
 passed("connect")
 
 first = dict(request_id=os.urandom(16), type="transcoding", groups=["editors"])
@@ -151,5 +153,32 @@ for cursor, reason in ((types.Cursor(epoch=server.epoch ^ 1), changes.RESET_REAS
     reset = read(after=cursor, wait_ms=3000).reset
     assert (reset.reason, reset.call) == (reason, "activity.v1.ActivityService/FindActivities")
 passed("reset")
+
+
+def refused(ca, pem, server_name="localhost"):
+    """What pynng says to a client that is not let in, or that does not believe the server. Some is
+    told by dialling, some only by the first request."""
+    tls = tls_config(ca, pem, server_name)
+    try:
+        with pynng.Req0(tls_config=tls, resend_time=-1, send_timeout=2000, recv_timeout=2000) as s:
+            s.dial(sys.argv[1], block=True)
+            s.send(b"not to be heard")
+            s.recv()
+    except pynng.NNGException as error:
+        return f"{type(error).__name__}: {error}"
+    raise AssertionError("was let in")
+
+
+CRYPTO = "CryptoError: Cryptographic error"
+files = os.environ["INTEROP_FILES"]
+said = [
+    refused(sys.argv[2], None),
+    refused(sys.argv[2], f"{files}/foreign.pem"),
+    refused(sys.argv[2], sys.argv[3], "another.example"),
+    refused(f"{files}/foreign.crt", sys.argv[3]),
+]
+none = "NNGException: Connection shutdown" if server.tls.version == "1.2" else CRYPTO
+assert said == [none, CRYPTO, CRYPTO, CRYPTO], said  # as PROTOCOL.md has it in section 13
+passed("refused")
 print(f"{len(follower.events)} events, {follower.gaps} gaps, {follower.filled} events read after, "
       f"{client.lost} calls repeated", file=sys.stderr)

@@ -1,4 +1,5 @@
 """A client of activityd, written from proto/PROTOCOL.md alone: calls, and following the change feed."""
+import os
 import random
 import sys
 import time
@@ -8,12 +9,24 @@ from activity.v1 import activity_service_pb2 as activities, change_service_pb2 a
 from activity.v1 import envelope_pb2 as envelopes, feed_pb2 as feed, types_pb2 as types
 
 
+TLS_VERSIONS = {"1.2": 0x303, "1.3": 0x304}  # NNG's numbers
+
+
+def tls_config(ca, pem, server_name="localhost"):
+    """pynng has no word for the version: it leaves both to NNG. INTEROP_TLS wants one of them."""
+    tls = pynng.TLSConfig(pynng.TLSConfig.MODE_CLIENT, server_name=server_name, ca_files=ca,
+                          cert_key_file=pem, auth_mode=pynng.TLSConfig.AUTH_MODE_REQUIRED)
+    if "INTEROP_TLS" in os.environ:
+        wanted = TLS_VERSIONS[os.environ["INTEROP_TLS"]]
+        pynng.check_err(pynng.lib.nng_tls_config_version(tls._tls_config, wanted, wanted))
+    return tls
+
+
 class Client:
     """The command endpoint."""
 
     def __init__(self, url, ca, pem):
-        tls = pynng.TLSConfig(pynng.TLSConfig.MODE_CLIENT, server_name="localhost", ca_files=ca,
-                              cert_key_file=pem, auth_mode=pynng.TLSConfig.AUTH_MODE_REQUIRED)
+        tls = tls_config(ca, pem)
         self.options = dict(tls_config=tls, recv_max_size=1 << 20, reconnect_time_min=100,
                             reconnect_time_max=2000)
         self.socket = pynng.Req0(resend_time=-1, send_timeout=2000, recv_timeout=6000,
