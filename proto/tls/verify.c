@@ -1,5 +1,7 @@
 #include "proto/tls/verify.h"
 
+#include <mbedtls/asn1.h>
+#include <mbedtls/bignum.h>
 #include <mbedtls/md.h>
 #include <mbedtls/ssl.h>
 #include <stdarg.h>
@@ -183,13 +185,22 @@ int tls_verify_step(void *context, mbedtls_x509_crt *certificate, int depth, uin
 /* ---- What an error means ---- */
 
 /* mbedTLS adds a lower module's code (up to 0x7F) to one of its own. */
+static int lower_of(int code)
+{
+    return -(-code & 0x7F);
+}
+
 static int without_lower(int code)
 {
-    return -(-code & ~0x7F);
+    return code - lower_of(code);
 }
 
 static bool is_no_memory(int code)
 {
+    if (lower_of(code) == MBEDTLS_ERR_MPI_ALLOC_FAILED ||
+        lower_of(code) == MBEDTLS_ERR_ASN1_ALLOC_FAILED) {
+        return true;
+    }
     switch (without_lower(code)) {
     case MBEDTLS_ERR_SSL_ALLOC_FAILED:
     case MBEDTLS_ERR_X509_ALLOC_FAILED:
