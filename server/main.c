@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/tls/engine.h"
 #include "server/bound.h"
 #include "server/change_feed.h"
 #include "server/config.h"
@@ -18,13 +19,16 @@
 #include "server/journal/journal.h"
 #include "server/journal/tool.h"
 #include "server/log.h"
-#include "server/net/certificate.h"
+#include "server/net/border.h"
 #include "server/net/endpoint.h"
+#include "server/net/gate.h"
 #include "server/net/library.h"
 #include "server/notify.h"
+#include "server/reload.h"
 #include "server/rpc/admit.h"
 #include "server/rpc/policy.h"
 #include "server/search_index.h"
+#include "server/tls_facts.h"
 
 #define ACTIVITYD_VERSION "0.1.0"
 
@@ -40,14 +44,12 @@ enum exit_status {
  * state. */
 #define SNAPSHOT_RESERVE (4u * 1024 * 1024)
 
-#define DAY_MS          (24ull * 3600 * 1000)
-#define EXPIRES_SOON_MS (30 * DAY_MS)
-
 /* Everything that lives as long as the process, in the order in which it is made. */
 struct service {
     struct config config;
-    struct policy *policy;
-    struct certificates certificates;
+    struct reload_files files; /* as read at the start */
+    struct reload *reload;
+    struct border border;
     struct engine_facts facts;
     struct journal *journal;
     struct change_feed *feed;
@@ -101,6 +103,13 @@ static void want_progress(void *context, bool wanted)
     engine_want_progress(service->engine, wanted);
 }
 
+static void tls_status(void *context, struct answer_tls *tls, struct answer_files *files)
+{
+    const struct service *service = context;
+    tls_facts_fill(service->border.domain, service->border.gate, tls);
+    reload_describe(service->reload, files);
+}
+
 /* Nothing may be acknowledged any more: no orderly end, the journal is what counts. */
 static void on_fatal(void *context, int exit_status, const char *text)
 {
@@ -114,6 +123,12 @@ static uint64_t boot_ms(void *context)
 {
     (void)context;
     return engine_clock_system.boot_ms(engine_clock_system.context);
+}
+
+static uint64_t wall_ms(void *context)
+{
+    (void)context;
+    return engine_clock_system.wall_ms(engine_clock_system.context);
 }
 
 static enum admit_health health(void *context)
@@ -135,6 +150,38 @@ static void drain(void *context)
 {
     struct service *service = context;
     (void)ending_begin(&service->ending, 0);
+}
+
+static int submit_reload(void *context, uint64_t token, uint64_t deadline_ms)
+{
+    const struct service *service = context;
+    return reload_submit(service->reload, token, deadline_ms);
+}
+
+static void want_reload(void *context)
+{
+    const struct service *service = context;
+    reload_want(service->reload);
+}
+
+static uint32_t put_credentials(void *context, struct tls_credentials *credentials)
+{
+    const struct service *service = context;
+    struct tls_domain *domain = service->border.domain;
+    struct tls_domain_status before;
+    struct tls_domain_status after;
+    tls_domain_status(domain, &before);
+    tls_domain_put(domain, credentials);
+    tls_domain_sweep(domain);
+    tls_domain_status(domain, &after);
+    return (uint32_t)(after.revoked - before.revoked);
+}
+
+static uint32_t put_policy(void *context, struct policy *policy)
+{
+    const struct service *service = context;
+    return endpoint_set_policy(service->endpoint, policy) +
+           change_feed_set_policy(service->feed, policy);
 }
 
 /* What waits holds a slot: the other half is for those who do not. */
@@ -165,15 +212,24 @@ static struct engine_options engine_options_of(struct service *service)
     };
 }
 
+static struct gate_options gate_options_of(const struct config *config)
+{
+    return (struct gate_options){
+        .connections_max = (uint32_t)(config->connections_max + config->feed_connections_max +
+                                      config->handshakes_max),
+        .connections_per_address = (uint32_t)config->connections_per_address,
+        .connects_per_minute_per_address = (uint32_t)config->connects_per_minute_per_address,
+        .handshakes_max = (uint32_t)config->handshakes_max,
+    };
+}
+
 static struct endpoint_options endpoint_options_of(const struct service *service)
 {
     const struct config *config = &service->config;
     return (struct endpoint_options){
         .url = config->listen,
-        .ca_pem = service->certificates.ca_pem,
-        .cert_pem = service->certificates.cert_pem,
-        .key_pem = service->certificates.key_pem,
-        .policy = service->policy,
+        .border = &service->border,
+        .policy = service->files.policy,
         .admit = service->admit,
         .slots = (uint32_t)config->slots,
         .connections_max = (uint32_t)config->connections_max,
@@ -193,10 +249,8 @@ static struct change_feed_options feed_options_of(struct service *service)
         .slots = (uint32_t)config->slots,
         .pushes = config_has_feed(config),
         .endpoint = {.url = config->feed_listen,
-                     .ca_pem = service->certificates.ca_pem,
-                     .cert_pem = service->certificates.cert_pem,
-                     .key_pem = service->certificates.key_pem,
-                     .policy = service->policy,
+                     .border = &service->border,
+                     .policy = service->files.policy,
                      .connections_max = (uint32_t)config->feed_connections_max,
                      .connections_per_principal = (uint32_t)config->connections_per_principal,
                      .connects_per_minute = (uint32_t)config->connects_per_minute,
@@ -216,68 +270,40 @@ static int fail(enum exit_status status, const char *message, const char *why)
     return (int)status;
 }
 
-static int load_policy(struct service *service)
+static int load_files(struct service *service)
 {
-    char error[CONFIG_TEXT_MAX + 512];
-    const char *path = service->config.policy;
-    if (service->config.open_policy) {
-        service->policy = policy_new_open();
-        return service->policy != NULL ? 0 : fail(STATUS_CONFIG, "policy", "out of memory");
-    }
-    if (policy_load(path, &service->policy, error, sizeof error) != 0) {
-        return fail(STATUS_CONFIG, "policy", error);
-    }
-    if (policy_count(service->policy) == 0 && !service->config.dev) {
-        (void)snprintf(error, sizeof error, "%s: has no rule, so nobody could call", path);
-        return fail(STATUS_CONFIG, "policy", error);
-    }
-    return 0;
-}
-
-static void warn_of_expiry(const char *path, const struct certificate *certificate, uint64_t now_ms)
-{
-    if (certificate->not_after_ms < now_ms) {
-        log_error("certificate has expired", LOG_TEXT("file", path),
-                  LOG_TEXT("subject", certificate->subject));
-    } else if (certificate->not_after_ms - now_ms < EXPIRES_SOON_MS) {
-        log_warning("certificate expires soon", LOG_TEXT("file", path),
-                    LOG_TEXT("subject", certificate->subject),
-                    LOG_NUMBER("days", (certificate->not_after_ms - now_ms) / DAY_MS));
-    }
-}
-
-static int load_certificates(struct service *service)
-{
-    char error[512];
-    const struct config *config = &service->config;
-    struct certificates *certificates = &service->certificates;
-    if (certificates_load(config->ca, config->cert, config->key, certificates, error,
-                          sizeof error) != 0) {
-        return fail(STATUS_CONFIG, "certificates", error);
-    }
-    uint64_t now_ms = engine_clock_system.wall_ms(engine_clock_system.context);
-    if (certificates->key_is_exposed) {
-        log_warning("others may read the private key", LOG_TEXT("file", config->key));
-    }
-    warn_of_expiry(config->cert, &certificates->server, now_ms);
-    warn_of_expiry(config->ca, &certificates->ca, now_ms);
-
+    char error[CONFIG_TEXT_MAX + 768];
     struct engine_facts *facts = &service->facts;
+    if (reload_read(&service->config, &service->files, error, sizeof error) != 0) {
+        return fail(STATUS_CONFIG, "files", error);
+    }
     facts->version = ACTIVITYD_VERSION;
-    facts->start_ms = now_ms;
-    facts->feed_url = config->feed_url;
+    facts->start_ms = wall_ms(NULL);
+    facts->feed_url = service->config.feed_url;
     facts->feed = feed_status;
     facts->feed_context = service;
+    facts->tls = tls_status;
+    facts->tls_context = service;
     facts->durability = "an acknowledged change was synced to this machine's disk before the reply "
                         "left: it survives a crash and a power cut";
-    facts->certificates[0].name = "server";
-    facts->certificates[0].subject = certificates->server.subject;
-    facts->certificates[0].not_after_ms = certificates->server.not_after_ms;
-    facts->certificates[1].name = "ca";
-    facts->certificates[1].subject = certificates->ca.subject;
-    facts->certificates[1].not_after_ms = certificates->ca.not_after_ms;
-    facts->certificate_count = 2;
     return 0;
+}
+
+/* What is the matter with the files, beyond what makes them unusable, is said here. */
+static int make_reload(struct service *service)
+{
+    const struct reload_options options = {
+        .config = &service->config,
+        .index_config = service->index_config,
+        .context = service,
+        .wall_ms = wall_ms,
+        .boot_ms = boot_ms,
+        .put_credentials = put_credentials,
+        .put_policy = put_policy,
+        .reply = on_reply,
+    };
+    service->reload = reload_new(&options, &service->files);
+    return service->reload != NULL ? 0 : fail(STATUS_IO, "files", "out of memory");
 }
 
 /* Nothing is connected to yet. */
@@ -286,7 +312,7 @@ static int make_index(struct service *service)
     char error[640];
     service->facts.index = "none";
     service->index_config =
-        index_config_new(&service->config, service->policy, error, sizeof error);
+        index_config_new(&service->config, service->files.policy, error, sizeof error);
     if (service->index_config == NULL) {
         return fail(STATUS_CONFIG, "index", error);
     }
@@ -308,8 +334,10 @@ static void collect_bound(struct service *service, struct bound *bound)
     const struct engine_options engine = engine_options_of(service);
     const struct endpoint_options endpoint = endpoint_options_of(service);
     const struct change_feed_options feed = feed_options_of(service);
+    const struct gate_options gate = gate_options_of(&service->config);
     memset(bound, 0, sizeof *bound);
     (void)engine_memory_bytes(&engine, bound_add, bound);
+    gate_memory_parts(&gate, bound_add, bound);
     endpoint_memory_parts(&endpoint, bound_add, bound);
     change_feed_memory_parts(&feed, bound_add, bound);
     if (service->index != NULL) {
@@ -399,6 +427,39 @@ static int open_journal(struct service *service)
     return fail(damaged ? STATUS_DAMAGED : STATUS_IO, "journal", error.text);
 }
 
+/* Once NNG knows its TLS engine. */
+static int make_border(struct service *service)
+{
+    const struct gate_options options = gate_options_of(&service->config);
+    struct border *border = &service->border;
+    *border = (struct border){.gate = gate_new(&options),
+                              .ca_pem = service->files.tls.ca_pem,
+                              .crl_pem = service->files.tls.crl_pem,
+                              .cert_pem = service->files.tls.cert_pem,
+                              .key_pem = service->files.tls.key_pem};
+    if (border->gate != NULL && tls_engine_is_ours()) {
+        const struct tls_domain_options domain = {
+            .hooks = gate_hooks(border->gate),
+            .trust_domain = service->config.trust_domain,
+            .handshake_ms = (uint32_t)service->config.handshake_ms,
+        };
+        border->domain = tls_domain_new(&domain);
+        if (border->domain != NULL) {
+            tls_domain_put(border->domain, service->files.tls.credentials);
+        }
+    }
+    return border->gate != NULL && (border->domain != NULL || !tls_engine_is_ours())
+               ? 0
+               : fail(STATUS_IO, "TLS", "out of memory");
+}
+
+/* Once NNG has ended, and with it the last connection. */
+static void free_border(struct border *border)
+{
+    tls_domain_free(border->domain);
+    gate_free(border->gate);
+}
+
 /* The ring is there before the engine, which tells the events that can still be fetched. */
 static int make_feed(struct service *service)
 {
@@ -453,7 +514,8 @@ static int start_endpoint(struct service *service)
                                         .context = service,
                                         .boot_ms = boot_ms,
                                         .health = health,
-                                        .drain = drain};
+                                        .drain = drain,
+                                        .reload = submit_reload};
     service->admit = admit_new(&admit);
     if (service->admit == NULL) {
         return fail(STATUS_IO, "admission", "out of memory");
@@ -465,6 +527,12 @@ static int start_endpoint(struct service *service)
     return 0;
 }
 
+static int start_reload(struct service *service)
+{
+    int code = reload_start(service->reload, engine_epoch(service->engine), tls_engine_is_ours());
+    return code == 0 ? 0 : fail(STATUS_IO, "no thread for reloads", strerror(code));
+}
+
 static void tell_of_start(const struct service *service)
 {
     const struct config *config = &service->config;
@@ -474,7 +542,7 @@ static void tell_of_start(const struct service *service)
              LOG_TEXT("feed", config->feed_listen), LOG_TEXT("index", service->facts.index),
              LOG_TEXT("data_dir", config->data_dir),
              LOG_NUMBER("journal_index", status.applied_index),
-             LOG_NUMBER("rules", policy_count(service->policy)));
+             LOG_NUMBER("rules", policy_count(service->files.policy)));
     if (config->open_policy) {
         log_warning("no policy: everybody with a certificate may do everything",
                     LOG_TEXT("expected", config->policy));
@@ -506,6 +574,7 @@ static void wait_for_end(struct service *service)
 static void stop(struct service *service)
 {
     struct engine_status status;
+    reload_stop(service->reload);
     change_feed_drain(service->feed);
     engine_drain(service->engine);
     search_index_drain(service->index);
@@ -528,16 +597,15 @@ static void free_service(struct service *service)
     engine_free(service->engine);
     change_feed_free(service->feed);
     index_config_free(service->index_config);
-    certificates_deinit(&service->certificates);
-    policy_release(service->policy);
+    reload_free(service->reload);
+    reload_files_deinit(&service->files);
 }
 
 /* A connection is a descriptor. The soft limit is often 1,024, the hard one far above. */
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
-    /* As many may be in their handshake. */
-    rlim_t wanted = (config->connections_max + config->feed_connections_max) * 2 + 256;
+    rlim_t wanted = gate_options_of(config).connections_max + 256;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
         return;
     }
@@ -559,7 +627,11 @@ static int serve(struct service *service)
         ending_arm(&service->ending); /* the first request may be a Drain */
         status = start_endpoint(service);
     }
+    if (status == 0) {
+        status = start_reload(service);
+    }
     if (status != 0) {
+        reload_stop(service->reload);
         engine_stop(service->engine, false);
         change_feed_stop(service->feed);
     }
@@ -568,10 +640,15 @@ static int serve(struct service *service)
 
 static int run(struct service *service)
 {
+    service->ending.hang_up = want_reload;
+    service->ending.context = service;
     int code = ending_start(&service->ending);
     int status = code == 0 ? 0 : fail(STATUS_IO, "no thread for signals", strerror(code));
     raise_descriptor_limit(&service->config);
     library_init();
+    if (status == 0) {
+        status = make_border(service);
+    }
     if (status == 0) {
         status = open_journal(service);
     }
@@ -591,6 +668,7 @@ static int run(struct service *service)
     }
     free_service(service);
     library_fini();
+    free_border(&service->border);
     return status;
 }
 
@@ -642,13 +720,13 @@ int main(int argc, char **argv)
     const char *bad = core_limits_check(&service.config.limits);
     int status = bad != NULL ? fail(STATUS_CONFIG, "limits do not fit together", bad) : 0;
     if (status == 0) {
-        status = load_policy(&service);
-    }
-    if (status == 0) {
-        status = load_certificates(&service);
+        status = load_files(&service);
     }
     if (status == 0) {
         status = make_index(&service);
+    }
+    if (status == 0) {
+        status = make_reload(&service);
     }
     if (status == 0) {
         status = check_memory(&service);

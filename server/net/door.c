@@ -3,12 +3,14 @@
 #include <netinet/in.h>
 #include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "proto/limits.h"
+#include "proto/tls/domain.h"
 #include "server/log.h"
+#include "server/net/door_stock.h"
+#include "server/net/gate.h"
 
 #define LINGER_MS 300 /* nng_close does not wait for what is in its buffers */
 
@@ -44,79 +46,62 @@ static bool read_address(nng_pipe pipe, char to[REMOTE_END_MAX])
     }
 }
 
-/* The one subject alternative name of a verified certificate. Returns NULL, or why there is none.
- */
-static const char *read_principal(nng_pipe pipe, char *to, size_t size)
+/* Who the peer is, by its verified certificate. */
+static unsigned identify(const struct door *door, nng_pipe pipe, struct tls_peer *peer)
 {
-    bool verified = false;
-    void *list = NULL;
-    if (nng_pipe_get_bool(pipe, NNG_OPT_TLS_VERIFIED, &verified) != 0 || !verified) {
-        return "no verified certificate";
+    if (door->border->domain == NULL) {
+        return door_stock_identify(pipe, peer);
     }
-    if (nng_pipe_get_ptr(pipe, NNG_OPT_TLS_PEER_ALT_NAMES, &list) != 0 || list == NULL) {
-        return "the certificate has no subject alternative name";
-    }
-    char **names = list;
-    size_t count = 0;
-    for (; names[count] != NULL; count++) {
-        if (count == 0) {
-            (void)snprintf(to, size, "%s", names[0]);
-        }
-        free(names[count]); /* the engine's mallocs */
-    }
-    free(names);
-    return count == 1 ? NULL : "the certificate has more than one subject alternative name";
+    /* Everything else was asked in the handshake. */
+    return tls_peer_of(pipe, peer) ? (unsigned)TLS_ACCEPTED : GATE_REFUSED_DEAD;
 }
 
-/* The rule by which a principal may come in now. Under the lock. NULL with the reason. */
+/* Under the lock. The rule by which a principal may come in now; NULL: *refusal says why not. */
 static const struct policy_rule *find_rule(const struct door *door, struct view principal,
-                                           const char **reason)
+                                           unsigned *refusal)
 {
     const struct policy_rule *rule = policy_find(door->policy, principal);
     if (rule == NULL) {
-        *reason = "no rule";
+        *refusal = GATE_REFUSED_NO_RULE;
     } else if (door->kind->needs_feed && !rule->feed) {
-        *reason = "feed is not allowed";
+        *refusal = GATE_REFUSED_NO_FEED;
         rule = NULL;
     }
     return rule;
 }
 
-/* Returns NULL, or why it is not let in. */
-static const char *enter(struct door *door, struct pipes_arrival *arrival)
+static unsigned enter(struct door *door, struct pipes_arrival *arrival)
 {
-    const char *reason = NULL;
+    unsigned refusal = TLS_ACCEPTED;
     (void)pthread_mutex_lock(&door->lock);
-    arrival->rule = find_rule(door, arrival->principal, &reason);
+    arrival->rule = find_rule(door, arrival->principal, &refusal);
     if (door->stopping) {
-        reason = "the server is about to stop";
+        refusal = GATE_REFUSED_STOPPING;
     } else if (arrival->rule != NULL) {
-        const char *const reasons[] = {
-            [PIPES_ADMITTED] = NULL,
+        const unsigned refusals[] = {
+            [PIPES_ADMITTED] = TLS_ACCEPTED,
             [PIPES_FULL] = door->kind->full,
-            [PIPES_PRINCIPAL_FULL] = "connections_per_principal is reached",
-            [PIPES_PRINCIPAL_TOO_FAST] = "connects_per_minute is reached",
+            [PIPES_PRINCIPAL_FULL] = GATE_REFUSED_PRINCIPAL_FULL,
+            [PIPES_PRINCIPAL_TOO_FAST] = GATE_REFUSED_PRINCIPAL_TOO_FAST,
         };
-        reason = reasons[pipes_add(door->pipes, arrival, door_now_ms())];
+        refusal = refusals[pipes_add(door->pipes, arrival, door_now_ms())];
     }
     (void)pthread_mutex_unlock(&door->lock);
-    return reason;
+    return refusal;
 }
 
-static const char *admit_pipe(struct door *door, nng_pipe pipe, char *principal, size_t size,
-                              const char *address)
+/* Returns TLS_ACCEPTED, or why the peer is not let in. */
+static unsigned admit_pipe(struct door *door, nng_pipe pipe, const char *address,
+                           struct tls_peer *peer)
 {
-    const char *reason = read_principal(pipe, principal, size);
-    if (reason != NULL) {
-        return reason;
+    unsigned refusal = identify(door, pipe, peer);
+    if (refusal != TLS_ACCEPTED) {
+        return refusal;
     }
     struct pipes_arrival arrival = {.id = (uint32_t)pipe.id,
-                                    .principal = view_of(principal),
-                                    .suite = REQUEST_SUITE_UNKNOWN,
+                                    .principal = view_of(peer->principal),
+                                    .suite = peer->suite,
                                     .address = address};
-    if (!policy_principal_valid(arrival.principal)) {
-        return "the subject alternative name is no SPIFFE ID";
-    }
     return enter(door, &arrival);
 }
 
@@ -140,22 +125,18 @@ static void forget_pipe(struct door *door, nng_pipe pipe)
 
 static void judge_pipe(struct door *door, nng_pipe pipe)
 {
-    static struct log_rate refusal_rate = {.most = 20, .period_ms = 60000};
     char address[REMOTE_END_MAX] = "?";
-    char principal[LIMIT_PRINCIPAL_LENGTH + 2] = ""; /* one more: too long must not become valid */
-    const char *reason = "the connection is dead";
+    struct tls_peer peer = {.principal = ""};
+    unsigned refusal = GATE_REFUSED_DEAD;
     if (read_address(pipe, address)) {
-        reason = admit_pipe(door, pipe, principal, sizeof principal, address);
+        refusal = admit_pipe(door, pipe, address, &peer);
     }
-    if (reason != NULL) {
-        log_write_rated(&refusal_rate, LOG_LEVEL_WARNING, "peer refused",
-                        LOG_FIELDS(LOG_TEXT("reason", reason), LOG_TEXT("principal", principal),
-                                   LOG_TEXT("peer", address),
-                                   LOG_TEXT("endpoint", door->kind->name)));
+    if (refusal != TLS_ACCEPTED) {
+        gate_refuse(door->border->gate, refusal, address, peer.principal, door->kind->name);
         (void)nng_pipe_close(pipe);
         return;
     }
-    log_debug("peer connected", LOG_NUMBER("pipe", pipe.id), LOG_TEXT("principal", principal),
+    log_debug("peer connected", LOG_NUMBER("pipe", pipe.id), LOG_TEXT("principal", peer.principal),
               LOG_TEXT("peer", address), LOG_TEXT("endpoint", door->kind->name));
 }
 
@@ -200,8 +181,8 @@ struct victims {
 static void find_rule_again(void *context, struct pipe *pipe)
 {
     const struct door *door = context;
-    const char *reason = NULL;
-    pipe->peer.rule = find_rule(door, pipe->peer.principal, &reason);
+    unsigned refusal = TLS_ACCEPTED;
+    pipe->peer.rule = find_rule(door, pipe->peer.principal, &refusal);
 }
 
 static void condemn_without_rule(void *context, struct pipe *pipe)
@@ -250,6 +231,7 @@ int door_init(struct door *door, const struct door_kind *kind, const struct door
     pthread_condattr_t attributes;
     memset(door, 0, sizeof *door);
     door->kind = kind;
+    door->border = options->border;
     door->policy = policy_hold(options->policy);
     door->step = "beginning";
     (void)pthread_condattr_init(&attributes);
@@ -284,23 +266,14 @@ int door_watch(struct door *door, unsigned watch_ms, void (*look)(void *context)
     return watchdog_start(door);
 }
 
-static int make_tls(const struct door_options *options, nng_tls_config **tls)
+static int make_tls(const struct border *border, nng_tls_config **tls)
 {
     int code = nng_tls_config_alloc(tls, NNG_TLS_MODE_SERVER);
     if (code != 0) {
         return code;
     }
-    code = nng_tls_config_auth_mode(*tls, NNG_TLS_AUTH_MODE_REQUIRED);
-    if (code == 0) {
-        code = nng_tls_config_version(*tls, NNG_TLS_1_2, NNG_TLS_1_3);
-    }
-    if (code == 0) {
-        code = nng_tls_config_ca_chain(*tls, options->ca_pem, NULL);
-    }
-    if (code == 0) {
-        code = nng_tls_config_own_cert(*tls, options->cert_pem, options->key_pem, NULL);
-    }
-    return code;
+    return border->domain != NULL ? tls_domain_bind(border->domain, *tls)
+                                  : door_stock_configure(*tls, border);
 }
 
 static int start_listener(struct door *door, const char *url, nng_tls_config *tls)
@@ -320,7 +293,7 @@ int door_listen(struct door *door, const struct door_options *options)
 {
     nng_tls_config *tls = NULL;
     door->step = "TLS";
-    int code = make_tls(options, &tls);
+    int code = make_tls(options->border, &tls);
     if (code == 0) {
         door->step = "listening";
         code = start_listener(door, options->url, tls);

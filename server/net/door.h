@@ -1,10 +1,10 @@
 /* A listening socket behind mutual TLS, and who is let in: what the command endpoint and the
  * change-feed endpoint have in common.
  *
- * A connection is let in when its certificate was verified, carries exactly one subject alternative
- * name, that is a principal with a rule (one with `feed` where that is asked for), and no cap is
- * reached; otherwise it is closed before its first message, and the log says why. A watchdog closes
- * connections that are dead without NNG's knowing. */
+ * What comes here has passed the gate (net/gate.h) and its handshake, in which its certificate was
+ * verified. It is let in when that is one of a principal with a rule (one with `feed` where that is
+ * asked for) and no cap is reached; otherwise it is closed before its first message, and the log
+ * says why. A watchdog closes connections that do not end by themselves. */
 #ifndef ACTIVITYD_SERVER_NET_DOOR_H
 #define ACTIVITYD_SERVER_NET_DOOR_H
 
@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/net/border.h"
 #include "server/net/pipes.h"
 #include "server/rpc/policy.h"
 
@@ -24,7 +25,7 @@
 /* What the endpoints differ in. Constant. */
 struct door_kind {
     const char *name;     /* for diagnostics */
-    const char *full;     /* that connections_max is reached, in the words of the configuration */
+    unsigned full;        /* how it is refused that connections_max is reached */
     bool needs_feed;      /* the rule must have `feed` */
     size_t receive_bytes; /* a peer that sends a longer message is closed */
     int (*open)(nng_socket *socket);
@@ -32,15 +33,14 @@ struct door_kind {
 
 struct door_options {
     const char *url;
-    const char *ca_pem;
-    const char *cert_pem;
-    const char *key_pem;
+    const struct border *border;
     struct policy *policy; /* the door takes a reference */
     struct pipes_limits limits;
 };
 
 struct door {
     const struct door_kind *kind;
+    const struct border *border;
     nng_socket socket;
     const char *step; /* of its beginning, for an error's text */
 
@@ -59,7 +59,7 @@ struct door {
 };
 
 /* Beginning, in this order; what fails leaves a door that can be closed and deinitialised. Return 0
- * or NNG's error, which door_explain puts into a sentence. The strings are copied. */
+ * or NNG's error, which door_explain puts into a sentence. The url is copied. */
 __attribute__((warn_unused_result)) int door_init(struct door *door, const struct door_kind *kind,
                                                   const struct door_options *options);
 __attribute__((warn_unused_result)) int door_open(struct door *door);

@@ -7,6 +7,7 @@
 
 #include "proto/limits.h"
 #include "server/check.h"
+#include "server/net/gate.h"
 
 #define STOP_REPLY_MS 2000
 #define STOP_SLOTS_MS 5000
@@ -21,7 +22,7 @@
 
 static const struct door_kind kind = {
     .name = "commands",
-    .full = "connections_max is reached",
+    .full = GATE_REFUSED_FULL,
     .receive_bytes = LIMIT_RECEIVE_BYTES,
     .open = nng_rep0_open,
 };
@@ -30,9 +31,7 @@ static struct door_options door_options_of(const struct endpoint_options *option
 {
     return (struct door_options){
         .url = options->url,
-        .ca_pem = options->ca_pem,
-        .cert_pem = options->cert_pem,
-        .key_pem = options->key_pem,
+        .border = options->border,
         .policy = options->policy,
         .limits = {.connections_max = options->connections_max,
                    .connections_per_principal = options->connections_per_principal,

@@ -11,15 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/net/border.h"
 #include "server/rpc/admit.h"
 #include "server/rpc/policy.h"
 
 struct endpoint_options {
     const char *url;
-    const char *ca_pem;
-    const char *cert_pem;
-    const char *key_pem;
-    struct policy *policy; /* the endpoint takes a reference */
+    const struct border *border; /* borrowed until it has stopped */
+    struct policy *policy;       /* the endpoint takes a reference */
     struct admit *admit;
     uint32_t slots;
     uint32_t connections_max;
@@ -30,7 +29,7 @@ struct endpoint_options {
 
 struct endpoint;
 
-/* Opens, listens and receives. The strings are copied, admit is borrowed until
+/* Opens, listens and receives. The url is copied, admit is borrowed until
  * endpoint_stop. *endpoint is set before the first request can come in. Returns 0, or -1 with one
  * sentence. */
 __attribute__((warn_unused_result)) int endpoint_start(const struct endpoint_options *options,

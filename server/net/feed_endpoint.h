@@ -9,14 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/net/border.h"
 #include "server/rpc/policy.h"
 
 struct feed_endpoint_options {
     const char *url;
-    const char *ca_pem;
-    const char *cert_pem;
-    const char *key_pem;
-    struct policy *policy; /* the endpoint takes a reference */
+    const struct border *border; /* borrowed until it has stopped */
+    struct policy *policy;       /* the endpoint takes a reference */
     uint32_t connections_max;
     uint32_t connections_per_principal;
     uint32_t connects_per_minute;
@@ -25,7 +24,7 @@ struct feed_endpoint_options {
 
 struct feed_endpoint;
 
-/* Opens and listens. The strings are copied. Returns 0,
+/* Opens and listens. The url is copied. Returns 0,
  * or -1 with one sentence. */
 __attribute__((warn_unused_result)) int
 feed_endpoint_start(const struct feed_endpoint_options *options, struct feed_endpoint **endpoint,

@@ -13,6 +13,9 @@
 #define LOG_LINES_MAX 20
 #define LOG_PERIOD_MS 60000
 
+/* A connection's TLS state and buffers, and what its handshake needs besides. */
+#define HANDSHAKE_BYTES (160 * 1024)
+
 struct gate {
     pthread_mutex_t lock;
     struct addresses *addresses;
@@ -70,10 +73,14 @@ void gate_free(struct gate *gate)
     free(gate);
 }
 
-size_t gate_memory_bytes(const struct gate_options *options)
+void gate_memory_parts(const struct gate_options *options,
+                       void (*part)(void *context, const char *name, size_t bytes), void *context)
 {
     const struct addresses_limits limits = limits_of(options);
-    return sizeof(struct gate) + addresses_memory_bytes(&limits);
+    part(context, "connections: unfinished handshakes",
+         options->handshakes_max * (size_t)HANDSHAKE_BYTES);
+    part(context, "connections: their addresses",
+         sizeof(struct gate) + addresses_memory_bytes(&limits));
 }
 
 /* ---- What TLS tells ---- */

@@ -48,7 +48,9 @@ struct gate;
 
 struct gate *gate_new(const struct gate_options *options); /* NULL: out of memory */
 void gate_free(struct gate *gate);                         /* accepts NULL */
-size_t gate_memory_bytes(const struct gate_options *options);
+/* What it and those before it can need at most. */
+void gate_memory_parts(const struct gate_options *options,
+                       void (*part)(void *context, const char *name, size_t bytes), void *context);
 
 /* For the domain of the server's listeners. The gate outlives it. */
 struct tls_hooks gate_hooks(struct gate *gate);

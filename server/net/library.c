@@ -1,11 +1,15 @@
 #include "server/net/library.h"
 
 #include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
+#include <stdbool.h>
 #include <string.h>
 
+#include "proto/tls/engine.h"
 #include "server/log.h"
 
-/* NNG tells of refused handshakes nowhere else. mbedTLS's text says why, but not of whom. */
+/* NNG's own TLS engine tells of refused handshakes nowhere else. mbedTLS's text says why, but not
+ * of whom. */
 static void take_diagnostics(nng_log_level level, nng_log_facility facility, const char *id,
                              const char *text)
 {
@@ -28,8 +32,14 @@ void library_init(void)
 {
     /* Two were 10 to 35 % faster than the default of two per core, on two cores. */
     nng_init_set_parameter(NNG_INIT_NUM_TASK_THREADS, 2);
+    bool ours = tls_engine_register() == 0;
     nng_log_set_logger(take_diagnostics);
     nng_log_set_level(NNG_LOG_NOTICE);
+    log_write(ours ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+              ours ? "TLS engine"
+                   : "NNG's own TLS engine is used: no reload, no time for handshakes",
+              LOG_FIELDS(LOG_TEXT("engine", nng_tls_engine_description()),
+                         LOG_TEXT("nng", nng_version())));
 }
 
 void library_fini(void)

@@ -1,4 +1,4 @@
-/* NNG as a whole: its threads and diagnostics. */
+/* NNG as a whole: its threads, its TLS engine and its diagnostics. */
 #ifndef ACTIVITYD_SERVER_NET_LIBRARY_H
 #define ACTIVITYD_SERVER_NET_LIBRARY_H
 

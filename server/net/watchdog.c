@@ -1,55 +1,13 @@
 /* The thread of a door that closes connections which do not end by themselves. */
-#include <stdlib.h>
 #include <time.h>
 
-#include "server/log.h"
 #include "server/net/door.h"
+#include "server/net/door_stock.h"
 
-/* How often connections are compared with the kernel's, and how often one must be missing: a pipe
- * is born a little before or after its descriptor is looked at. */
-#define COMPARE_MS  2000
-#define MISSING_MAX 2
-
-/* ---- Connections that are dead without NNG's knowing ---- */
-
-struct comparison {
-    const struct remote_ends *ends;
-    nng_pipe dead; /* one of them; the next round finds the next */
-};
-
-static void compare_pipe(void *context, struct pipe *pipe)
-{
-    struct comparison *comparison = context;
-    if (remote_ends_hold(comparison->ends, pipe->address)) {
-        pipe->missing = 0;
-        return;
-    }
-    if (pipe->missing < MISSING_MAX) {
-        pipe->missing++;
-    }
-    if (pipe->missing >= MISSING_MAX && comparison->dead.id == 0) {
-        comparison->dead = door_condemn(pipe, "the connection is dead");
-    }
-}
-
-static void close_dead(struct door *door, struct remote_ends *ends)
-{
-    if (remote_ends_read(ends) != 0) {
-        return;
-    }
-    struct comparison comparison;
-    do {
-        comparison = (struct comparison){.ends = ends};
-        (void)pthread_mutex_lock(&door->lock);
-        pipes_each(door->pipes, compare_pipe, &comparison);
-        (void)pthread_mutex_unlock(&door->lock);
-        if (comparison.dead.id != 0) {
-            (void)nng_pipe_close(comparison.dead);
-        }
-    } while (comparison.dead.id != 0);
-}
-
-/* ---- The thread ---- */
+/* How often connections are looked through: our engine only asks each for its peer, NNG's own has
+ * them compared with the kernel's. */
+#define SWEEP_MS       250
+#define STOCK_SWEEP_MS 2000
 
 /* Sleeps a round, with the lock. */
 static void sleep_round(struct door *door)
@@ -63,28 +21,36 @@ static void sleep_round(struct door *door)
     (void)pthread_cond_timedwait(&door->changed, &door->lock, &until);
 }
 
+static void sweep(struct door *door, uint64_t *swept_ms)
+{
+    struct tls_domain *domain = door->border->domain;
+    uint64_t now_ms = door_now_ms();
+    if (now_ms - *swept_ms < (domain != NULL ? SWEEP_MS : STOCK_SWEEP_MS)) {
+        return;
+    }
+    *swept_ms = now_ms;
+    if (domain != NULL) {
+        tls_domain_sweep(domain);
+    } else {
+        door_stock_sweep(door);
+    }
+}
+
 static void *watch(void *context)
 {
     struct door *door = context;
-    struct remote_ends ends = {0};
-    uint64_t compared_ms = door_now_ms();
+    uint64_t swept_ms = door_now_ms();
     (void)pthread_mutex_lock(&door->lock);
     while (door->watchdog_runs) {
         sleep_round(door);
-        uint64_t now_ms = door_now_ms();
-        bool compare = pipes_count(door->pipes) > 0 && now_ms - compared_ms >= COMPARE_MS;
         (void)pthread_mutex_unlock(&door->lock);
         if (door->look != NULL) {
             door->look(door->look_context);
         }
-        if (compare) {
-            compared_ms = now_ms;
-            close_dead(door, &ends);
-        }
+        sweep(door, &swept_ms);
         (void)pthread_mutex_lock(&door->lock);
     }
     (void)pthread_mutex_unlock(&door->lock);
-    remote_ends_deinit(&ends);
     return NULL;
 }
 

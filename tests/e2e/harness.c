@@ -166,7 +166,8 @@ static void become_server(const struct server *server, const char *const *flags)
     const struct scene *scene = server->scene;
     const char *binaries = getenv("ACTIVITY_BIN");
     char program[SCENE_PATH_MAX];
-    (void)snprintf(program, sizeof program, "%s/activityd", binaries != NULL ? binaries : "build");
+    (void)snprintf(program, sizeof program, "%s/%sactivityd", binaries != NULL ? binaries : "build",
+                   server->stock ? "stock/" : "");
     const char *words[FLAGS_MAX] = {program};
     size_t count = 1;
     const char *const own[][2] = {{"--listen", server->url},

@@ -42,6 +42,7 @@ void scene_certificate(const struct scene *scene, ...) __attribute__((sentinel))
 struct server {
     const struct scene *scene;
     const char *data; /* directory name below the scene, "data" by default */
+    bool stock;       /* the program with NNG's own TLS engine */
     pid_t pid;        /* 0: not running */
     uint16_t port;    /* chosen at the first start, kept afterwards */
     uint16_t feed_port;

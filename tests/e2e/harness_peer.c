@@ -112,6 +112,44 @@ struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *
     return peer;
 }
 
+struct written {
+    uint8_t *to;
+    size_t length;
+    size_t room;
+};
+
+static int keep_written(void *context, const unsigned char *bytes, size_t length)
+{
+    struct written *written = context;
+    assert_true(length <= written->room - written->length);
+    memcpy(written->to + written->length, bytes, length);
+    written->length += length;
+    return (int)length;
+}
+
+static int nothing_comes(void *context, unsigned char *to, size_t room)
+{
+    (void)context;
+    (void)to;
+    (void)room;
+    return MBEDTLS_ERR_SSL_WANT_READ;
+}
+
+size_t peer_hello(const struct scene *scene, uint8_t *to, size_t room)
+{
+    struct written written = {.to = to, .room = room};
+    struct peer *peer = peer_new();
+    if (!peer_prepare(peer, scene, NULL, 1)) {
+        peer_free(peer);
+        fail_msg("the peer cannot be prepared");
+    }
+    mbedtls_ssl_set_bio(&peer->ssl, &written, keep_written, nothing_comes, NULL);
+    assert_int_equal(mbedtls_ssl_handshake(&peer->ssl), MBEDTLS_ERR_SSL_WANT_READ);
+    peer_free(peer);
+    assert_true(written.length > 64);
+    return written.length;
+}
+
 void peer_patience(struct peer *peer, uint32_t milliseconds)
 {
     mbedtls_ssl_conf_read_timeout(&peer->config, milliseconds);

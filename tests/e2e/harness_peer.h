@@ -10,6 +10,8 @@ struct peer;
  * the connection or the handshake fails. `milliseconds` bounds every later read. */
 struct peer *peer_connect(const struct scene *scene, uint16_t port, const char *who,
                           uint32_t milliseconds);
+/* The first message of a handshake, as it would be sent: its length. */
+size_t peer_hello(const struct scene *scene, uint8_t *to, size_t room);
 /* Another bound for the reads from here on. */
 void peer_patience(struct peer *peer, uint32_t milliseconds);
 void peer_close(struct peer *peer); /* accepts NULL */

@@ -23,17 +23,22 @@
 
 #include <cmocka.h>
 
+#include "proto/tls/domain.h"
+#include "proto/tls/engine.h"
 #include "server/log.h"
-#include "server/net/certificate.h"
+#include "server/net/border.h"
+#include "server/net/gate.h"
 #include "server/net/library.h"
 #include "server/rpc/policy.h"
 #include "server/text_file.h"
+#include "server/tls_files.h"
 
 static struct scene {
     char folder[64];
     char url[64];
     struct policy *policy;
-    struct certificates certificates;
+    struct tls_files tls;
+    struct border border;
 } scene;
 
 static inline void scene_shell(const char *line)
@@ -104,7 +109,7 @@ static inline void scene_dial(nng_socket socket, const char *who)
     nng_dialer dialer;
     nng_tls_config *tls;
     assert_int_equal(nng_tls_config_alloc(&tls, NNG_TLS_MODE_CLIENT), 0);
-    assert_int_equal(nng_tls_config_ca_chain(tls, scene.certificates.ca_pem, NULL), 0);
+    assert_int_equal(nng_tls_config_ca_chain(tls, scene.tls.ca_pem, NULL), 0);
     assert_int_equal(nng_tls_config_server_name(tls, "localhost"), 0);
     if (who != NULL) {
         char *cert = scene_text(who, ".crt");
@@ -129,15 +134,16 @@ struct scene_peer {
 static const struct scene_peer scene_peers[] = {
     {"worker", NULL},
     {"other", NULL},
+    {"mixed", NULL}, /* a name of another kind beside its SPIFFE ID */
     {"stranger", "reason=\"no rule\" principal=spiffe://t/stranger peer=127.0.0.1:"},
-    {"two", "more than one subject alternative name"},
-    {"mixed", "more than one subject alternative name"},
-    {"none", "has no subject alternative name"},
-    {"dns", "is no SPIFFE ID"},
-    {"foreign", "TLS handshake failed"},
-    {"expired", "TLS handshake failed"},
-    {"server", "TLS handshake failed"}, /* a server's certificate is no client's */
-    {NULL, "TLS handshake failed"},
+    {"two", "reason=\"the certificate has more than one URI\""},
+    {"none", "reason=\"the certificate has no SPIFFE ID\""},
+    {"dns", "reason=\"the certificate has no SPIFFE ID\""},
+    {"abroad", "reason=\"the SPIFFE ID is of another trust domain\" detail=spiffe://u/worker"},
+    {"foreign", "reason=\"the certificate is not signed by an authority of ours\""},
+    {"expired", "reason=\"a certificate has expired\""},
+    {"server", "reason=\"the certificate is not made for this use\""},
+    {NULL, "reason=\"no certificate\""},
 };
 #define SCENE_PEERS (sizeof scene_peers / sizeof scene_peers[0])
 
@@ -160,6 +166,26 @@ static inline int fresh_log(void **state)
     return 0;
 }
 
+/* As main.c does. */
+static inline int scene_make_border(void)
+{
+    const struct gate_options gate = {.connections_max = 1000,
+                                      .connections_per_address = 1000,
+                                      .connects_per_minute_per_address = 100000,
+                                      .handshakes_max = 1000};
+    scene.border.gate = gate_new(&gate);
+    if (scene.border.gate == NULL || !tls_engine_is_ours()) {
+        return -1;
+    }
+    const struct tls_domain_options domain = {
+        .hooks = gate_hooks(scene.border.gate), .trust_domain = "t", .handshake_ms = 5000};
+    scene.border.domain = tls_domain_new(&domain);
+    if (scene.border.domain != NULL) {
+        tls_domain_put(scene.border.domain, scene.tls.credentials);
+    }
+    return scene.border.domain != NULL ? 0 : -1;
+}
+
 /* Makes the certificates and reads a policy, given as its text. Returns 0 or -1. */
 static inline int scene_make(const char *policy)
 {
@@ -177,14 +203,15 @@ static inline int scene_make(const char *policy)
                 "$c issue $1 two ca clientAuth URI:spiffe://t/worker,URI:spiffe://t/other && "
                 "$c issue $1 mixed ca clientAuth URI:spiffe://t/worker,DNS:worker && "
                 "$c issue $1 none ca clientAuth - && "
+                "$c issue $1 abroad ca clientAuth URI:spiffe://u/worker && "
                 "$c issue $1 dns ca clientAuth DNS:worker && "
                 "$c issue $1 foreign foreign-ca clientAuth URI:spiffe://t/worker && "
                 "$c issue $1 expired ca clientAuth URI:spiffe://t/worker 0");
     for (int i = 0; i < 3; i++) {
         (void)snprintf(path[i], sizeof path[i], "%s/%s%s", scene.folder, files[i][0], files[i][1]);
     }
-    int outcome =
-        certificates_load(path[0], path[1], path[2], &scene.certificates, error, sizeof error);
+    const struct tls_files_paths paths = {path[0], "", path[1], path[2]};
+    int outcome = tls_files_load(&paths, &scene.tls, error, sizeof error);
     (void)snprintf(path[0], sizeof path[0], "%s/policy", scene.folder);
     FILE *file = fopen(path[0], "w");
     if (outcome != 0 || file == NULL || fputs(policy, file) < 0 || fclose(file) != 0 ||
@@ -193,15 +220,17 @@ static inline int scene_make(const char *policy)
         return -1;
     }
     library_init();
-    return 0;
+    return scene_make_border();
 }
 
 static inline void scene_end(void)
 {
     policy_release(scene.policy);
-    certificates_deinit(&scene.certificates);
+    tls_files_deinit(&scene.tls);
     log_init(2, LOG_LEVEL_INFO, false);
     library_fini();
+    tls_domain_free(scene.border.domain);
+    gate_free(scene.border.gate);
     scene_shell("rm -rf $1");
 }
 

@@ -85,9 +85,7 @@ static void ignore_drain(void *context)
 static struct endpoint_options standard(void)
 {
     return (struct endpoint_options){.url = scene.url,
-                                     .ca_pem = scene.certificates.ca_pem,
-                                     .cert_pem = scene.certificates.cert_pem,
-                                     .key_pem = scene.certificates.key_pem,
+                                     .border = &scene.border,
                                      .policy = scene.policy,
                                      .admit = admit,
                                      .slots = 64,
@@ -431,7 +429,13 @@ static void test_start_errors(void **state)
     assert_int_equal(endpoint_start(&options, &second, error, sizeof error), -1);
     assert_null(second);
     assert_non_null(strstr(error, "listening"));
-    options.cert_pem = "nonsense";
+    /* With NNG's own way of giving certificates. */
+    struct border broken = {.gate = scene.border.gate,
+                            .ca_pem = scene.tls.ca_pem,
+                            .cert_pem = scene.tls.cert_pem,
+                            .key_pem = scene.tls.key_pem};
+    broken.cert_pem = "nonsense";
+    options.border = &broken;
     assert_int_equal(endpoint_start(&options, &second, error, sizeof error), -1);
     assert_non_null(strstr(error, "TLS"));
 }

@@ -17,9 +17,7 @@ static struct feed_endpoint *endpoint;
 static struct feed_endpoint_options standard(void)
 {
     return (struct feed_endpoint_options){.url = scene.url,
-                                          .ca_pem = scene.certificates.ca_pem,
-                                          .cert_pem = scene.certificates.cert_pem,
-                                          .key_pem = scene.certificates.key_pem,
+                                          .border = &scene.border,
                                           .policy = scene.policy,
                                           .connections_max = 16,
                                           .connections_per_principal = 8,
@@ -464,7 +462,13 @@ static void test_start_errors(void **state)
     assert_int_equal(feed_endpoint_start(&options, &second, error, sizeof error), -1);
     assert_null(second);
     assert_non_null(strstr(error, "listening"));
-    options.key_pem = "nonsense";
+    /* With NNG's own way of giving certificates. */
+    struct border broken = {.gate = scene.border.gate,
+                            .ca_pem = scene.tls.ca_pem,
+                            .cert_pem = scene.tls.cert_pem,
+                            .key_pem = scene.tls.key_pem};
+    broken.key_pem = "nonsense";
+    options.border = &broken;
     assert_int_equal(feed_endpoint_start(&options, &second, error, sizeof error), -1);
     assert_non_null(strstr(error, "TLS"));
     feed_endpoint_stop(NULL);
