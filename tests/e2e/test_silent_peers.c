@@ -26,9 +26,11 @@ static int fds[CROWD + DRIPPING];
 static int set_up(void **state)
 {
     (void)state;
-    static const char *const standard_flags[] = {"--set", "handshakes_max=4096", NULL};
-    static const char *const quick_flags[] = {"--set", "handshakes_max=4096", "--set",
-                                              "handshake_ms=1s", NULL};
+    static const char *const standard_flags[] = {"--set", "handshakes_max=2048", "--set",
+                                                 "memory_max=10GiB", NULL};
+    static const char *const quick_flags[] = {
+        "--set", "handshakes_max=2048", "--set", "memory_max=10GiB",
+        "--set", "handshake_ms=1s",     NULL};
     scene_make(&scene);
     server_start(&standard, &scene, standard_flags);
     server_start(&quick, &scene, quick_flags);

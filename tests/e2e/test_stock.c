@@ -50,17 +50,22 @@ static void test_calls(void **state)
         .type = "upload", .title = "a film", .attributes = attributes, .attribute_count = 3};
     const struct activity_find_request find = {.activities = true};
     struct activity_created created;
-    for (int i = 0; i < 300; i++) { /* so many that a page fills many records */
+    for (int i = 0; i < 300; i++) { /* so many that they fill many records */
         assert_ok(activity_create(worker, &create, NULL, &created, &error), error);
     }
-    activity_result *result;
-    assert_ok(activity_find(worker, &find, NULL, &result, &error), error);
-    const struct activity_page *page = activity_result_page(result);
-    assert_true(page->activity_count >= 100);
-    for (size_t i = 0; i < page->activity_count; i++) {
-        assert_string_equal(page->activities[i].title, "a film");
-    }
-    activity_result_free(result);
+    activity_finder *finder = activity_finder_new(worker, &find, NULL, &error);
+    assert_non_null(finder);
+    const struct activity_page *page = NULL;
+    size_t found = 0;
+    do {
+        assert_ok(activity_finder_next(finder, &page, &error), error);
+        for (size_t i = 0; page != NULL && i < page->activity_count; i++) {
+            assert_string_equal(page->activities[i].title, "a film");
+            found++;
+        }
+    } while (page != NULL);
+    activity_finder_free(finder);
+    assert_int_equal(found, 300);
 }
 
 /* None of them is answered, and where NNG tells the reason the log has it. */

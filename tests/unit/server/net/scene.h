@@ -139,7 +139,8 @@ static const struct scene_peer scene_peers[] = {
     {"two", "reason=\"the certificate has more than one URI\""},
     {"none", "reason=\"the certificate has no SPIFFE ID\""},
     {"dns", "reason=\"the certificate has no SPIFFE ID\""},
-    {"abroad", "reason=\"the SPIFFE ID is of another trust domain\" detail=spiffe://u/worker"},
+    {"abroad", "reason=\"the SPIFFE ID is of another trust domain\" "
+               "detail=\"certificate of CN=abroad, URI spiffe://u/worker\" peer=127.0.0.1:"},
     {"foreign", "reason=\"the certificate is not signed by an authority of ours\""},
     {"expired", "reason=\"a certificate has expired\""},
     {"server", "reason=\"the certificate is not made for this use\""},
