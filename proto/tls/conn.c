@@ -195,8 +195,10 @@ static int fail(struct nng_tls_engine_conn *conn, int code)
     conn->failure = of_certificates ? NNG_EPEERAUTH : NNG_ECONNRESET;
     if (conn->domain != NULL) {
         mbedtls_strerror(code, text, sizeof text);
-        tls_domain_refuse(conn->domain, &conn->member, refusal,
-                          conn->verify.detail[0] != '\0' ? conn->verify.detail : text);
+        const char *detail = conn->verify.detail[0] != '\0' ? conn->verify.detail : text;
+        /* Whose certificate it shows. */
+        detail = refusal == TLS_REFUSED_NOT_ITS_KEY ? conn->verify.principal : detail;
+        tls_domain_refuse(conn->domain, &conn->member, refusal, detail);
     }
     return conn->failure;
 }

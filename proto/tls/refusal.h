@@ -22,6 +22,7 @@
     X(REVOKED, "a certificate is revoked")                                                         \
     X(BAD_KEY_OR_HASH, "a certificate has a key or signature that is not allowed")                 \
     X(MALFORMED, "a certificate cannot be read")                                                   \
+    X(NOT_ITS_KEY, "the peer does not have the key of its certificate")                            \
     X(BAD_USAGE, "the certificate is not made for this use")                                       \
     X(IS_AUTHORITY, "the certificate is an authority's")                                           \
     X(MALFORMED_NAMES, "the subject alternative names are malformed")                              \

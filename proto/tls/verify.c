@@ -2,7 +2,9 @@
 
 #include <mbedtls/asn1.h>
 #include <mbedtls/bignum.h>
+#include <mbedtls/ecp.h>
 #include <mbedtls/md.h>
+#include <mbedtls/rsa.h>
 #include <mbedtls/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,6 +76,15 @@ static void add_day(struct tls_verify *verify, const char *before, const mbedtls
     add(verify, "%s%04d-%02d-%02d", before, time->year, time->mon, time->day);
 }
 
+/* Whether it comes next in what the peer has sent, as it should. */
+static bool is_issuer(const mbedtls_x509_crt *next, const mbedtls_x509_crt *certificate)
+{
+    size_t length = certificate->issuer_raw.len;
+    return next != NULL && length > 0 && next->subject_raw.len == length &&
+           memcmp(next->subject_raw.p, certificate->issuer_raw.p, length) == 0;
+}
+
+/* mbedTLS blames a certificate for its issuer's key, too. */
 static void add_key(struct tls_verify *verify, const mbedtls_x509_crt *certificate)
 {
     char key[64];
@@ -82,6 +93,10 @@ static void add_key(struct tls_verify *verify, const mbedtls_x509_crt *certifica
     tls_key_name(&certificate->pk, key, sizeof key);
     add(verify, ": key %s, signed with %s", key,
         digest != NULL ? mbedtls_md_get_name(digest) : "an unknown hash");
+    if (is_issuer(certificate->next, certificate)) {
+        tls_key_name(&certificate->next->pk, key, sizeof key);
+        add(verify, " by %s", key);
+    }
 }
 
 /* They are visible ASCII. */
@@ -162,6 +177,7 @@ static void judge_chain(struct tls_verify *verify, const mbedtls_x509_crt *leaf,
         *flags |= MBEDTLS_X509_BADCERT_REVOKED;
         refuse(verify, TLS_REFUSED_REVOKED, revoked);
     }
+    verify->judged = true;
     enum tls_refusal refusal =
         verify->refusal == TLS_ACCEPTED ? judge_leaf(verify, leaf) : TLS_ACCEPTED;
     if (refusal != TLS_ACCEPTED) {
@@ -234,8 +250,12 @@ enum tls_refusal tls_verify_outcome(const struct tls_verify *verify, int code)
     case MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE:
         return TLS_REFUSED_NO_CERTIFICATE;
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-    case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
         return TLS_REFUSED_NOT_COMMON;
+    case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE: /* TLS 1.3 means the signature by it, too */
+        return verify->judged ? TLS_REFUSED_NOT_ITS_KEY : TLS_REFUSED_NOT_COMMON;
+    case MBEDTLS_ERR_ECP_VERIFY_FAILED:
+    case MBEDTLS_ERR_RSA_VERIFY_FAILED:
+        return TLS_REFUSED_NOT_ITS_KEY;
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
     case MBEDTLS_ERR_SSL_INVALID_MAC: /* TLS 1.3: mbedTLS's clients send that alert in the clear */
         return TLS_REFUSED_PEER_REFUSES;

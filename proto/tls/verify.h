@@ -24,6 +24,7 @@ struct tls_verify {
     char principal[LIMIT_PRINCIPAL_LENGTH + 1];
     enum tls_refusal refusal; /* of the certificates; TLS_ACCEPTED: none, or not looked at yet */
     char detail[160];         /* what about them, in one line */
+    bool judged;              /* they have been looked at */
 };
 
 /* For mbedtls_ssl_set_verify, with a struct tls_verify as context. No certificate of the chain may
