@@ -219,16 +219,14 @@ static inline void mint_extension(struct der *extensions, const char *oid, bool 
 #define MINT_PURPOSES    "\x55\x1d\x25"
 #define MINT_NAMES       "\x55\x1d\x11"
 
-enum { MINT_ANY_PATH = 0, MINT_PATH_0 = 1 }; /* how many authorities may follow, and one */
-
-/* basicConstraints; `path` is MINT_ANY_PATH, or how many may follow, and one. */
+/* basicConstraints; `path` is one more than how many authorities may follow; 0: any number. */
 static inline void mint_constraints(struct der *extensions, bool authority, int path)
 {
     struct der value = {0};
     if (authority) {
         der_element(&value, DER_BOOLEAN, "\xff", 1);
     }
-    if (path > MINT_ANY_PATH) {
+    if (path > 0) {
         uint8_t most = (uint8_t)(path - 1);
         der_element(&value, DER_INTEGER, &most, 1);
     }
@@ -292,7 +290,7 @@ struct mint_leaf {
     size_t names_length;
     bool names_are_critical;
     bool names_come_twice;
-    int authority; /* 1: CA:TRUE; MINT_LEFT_OUT: no basicConstraints */
+    int authority; /* 1: CA:TRUE; 2, 3...: path length 0, 1...; MINT_LEFT_OUT: not said */
     int usage;     /* of MBEDTLS_X509_KU_...; 0: digitalSignature; MINT_LEFT_OUT */
     int purposes;  /* of MINT_FOR_...; 0: clientAuth; MINT_LEFT_OUT */
     int unknown;   /* an extension that nobody knows: 1; critical: 2 */
@@ -320,7 +318,7 @@ static inline void mint_leaf(struct der *extensions, const struct mint_leaf *lea
 {
     bool named = leaf->names_value != NULL || leaf->names[0].tag != 0;
     if (leaf->authority != MINT_LEFT_OUT) {
-        mint_constraints(extensions, leaf->authority == 1, MINT_ANY_PATH);
+        mint_constraints(extensions, leaf->authority > 0, leaf->authority - 1);
     }
     if (leaf->usage != MINT_LEFT_OUT) {
         mint_key_usage(extensions, leaf->usage != 0 ? (unsigned)leaf->usage
@@ -336,13 +334,6 @@ static inline void mint_leaf(struct der *extensions, const struct mint_leaf *lea
         const struct der nothing = {2, {DER_NULL, 0}};
         mint_extension(extensions, "\x2a\x03\x04", leaf->unknown == 2, &nothing);
     }
-}
-
-/* Appends an authority's; `path` as in mint_constraints. */
-static inline void mint_authority(struct der *extensions, int path)
-{
-    mint_constraints(extensions, true, path);
-    mint_key_usage(extensions, MBEDTLS_X509_KU_KEY_CERT_SIGN | MBEDTLS_X509_KU_CRL_SIGN);
 }
 
 struct mint_order {
