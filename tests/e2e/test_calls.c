@@ -1,6 +1,7 @@
 /* Every call once or more against a real server over TLS, as one worker sees them. */
 #include "tests/e2e/harness.h"
 
+#include <activity_admin.h>
 #include <string.h>
 
 static struct scene scene;
@@ -482,6 +483,12 @@ static void test_server_info_and_rights(void **state)
     assert_true(info->epoch != 0 && info->epoch == activity_result_epoch(result));
     assert_true(info->limit_count > 20);
     assert_true(info->certificate_count >= 1 && info->certificates[0].not_after_ms > info->time_ms);
+    assert_string_equal(info->tls->version, "1.3");
+    assert_string_equal(info->tls->cipher_suite, "TLS_CHACHA20_POLY1305_SHA256");
+    assert_true(info->tls->connections >= 1 && info->tls->suite_count >= 1);
+    assert_null(info->revocations);
+    assert_int_equal(info->rules, 6);
+    assert_in_range(info->loaded_time_ms, info->start_time_ms - 60000, info->start_time_ms + 60000);
     activity_result_free(result);
     assert_int_equal(activity_list_users(client, NULL, NULL, &result, &error),
                      ACTIVITY_PERMISSION_DENIED);

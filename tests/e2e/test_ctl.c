@@ -43,9 +43,9 @@ static void test_help_and_usage(void **state)
     (void)state;
     assert_shell("$bin --help", 0);
     assert_says("Exit codes: 0 ok");
-    static const char *const commands[] = {"create",  "update", "destroy", "get",         "find",
-                                           "result",  "record", "pipe",    "watch",       "wait",
-                                           "changes", "batch",  "health",  "server-info", "users"};
+    static const char *const commands[] = {
+        "create", "update", "destroy", "get",   "find",   "result",      "record", "pipe",
+        "watch",  "wait",   "changes", "batch", "health", "server-info", "users",  "reload"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         char line[64];
         (void)snprintf(line, sizeof line, "$bin %s --help", commands[i]);
@@ -142,6 +142,58 @@ static void test_exit_codes_tell_what_happened(void **state)
                    free_port());
     assert_shell(line, 3);
     assert_shell("$bin --profile $dir/stranger.profile --timeout 1000 health", 3);
+}
+
+/* How TLS stands, and what a reload puts in force. */
+static void test_certificates_and_reload(void **state)
+{
+    (void)state;
+    assert_shell("$ctl server-info", 0);
+    assert_says("tls          engine activity; you have TLS 1.3 with TLS_CHACHA20_POLY1305_SHA256");
+    assert_says("handshakes   ");
+    assert_says("certificate  ca CN=ca, valid until ");
+    assert_says("revoked      no list");
+    assert_says("rules        6, with the certificates in force since ");
+    assert_shell("$bin --profile $dir/stranger.profile --timeout 1000 health", 3);
+    assert_shell("$ctl server-info --json", 0);
+    json_t *object = only_line();
+    const json_t *tls = json_object_get(object, "tls");
+    assert_string_equal(json_string_value(json_object_get(tls, "engine")), "activity");
+    assert_string_equal(json_string_value(json_object_get(tls, "version")), "1.3");
+    assert_true(json_integer_value(json_object_get(tls, "connections")) >= 1);
+    const json_t *suite = json_array_get(json_object_get(tls, "suites"), 0);
+    assert_true(json_integer_value(json_object_get(suite, "handshakes")) >= 1);
+    assert_string_equal(json_string_value(json_object_get(suite, "cipherSuite")),
+                        json_string_value(json_object_get(tls, "cipherSuite")));
+    const json_t *refusal = json_array_get(json_object_get(tls, "refusals"), 0);
+    assert_string_equal(json_string_value(json_object_get(refusal, "reason")), "no rule");
+    assert_true(json_integer_value(json_object_get(refusal, "count")) >= 1);
+    assert_int_equal(json_integer_value(json_object_get(object, "rules")), 6);
+    json_int_t loaded = json_integer_value(json_object_get(object, "loaded"));
+    assert_null(json_object_get(object, "revocations"));
+    json_decref(object);
+
+    assert_shell("$ctl reload", 4);
+    assert_says("NOT_ALLOWED");
+    assert_shell("$ctl reload now", 2);
+    assert_shell("$bin --profile $dir/root.profile reload", 0);
+    assert_says("certificate  server CN=server, valid until ");
+    assert_says("closed       0 revoked, 0 not let in by the policy any more");
+    assert_shell("$bin --profile $dir/root.profile --json reload", 0);
+    object = only_line();
+    assert_int_equal(json_array_size(json_object_get(object, "certificates")), 2);
+    assert_int_equal(json_integer_value(json_object_get(object, "rules")), 6);
+    assert_int_equal(json_integer_value(json_object_get(object, "closedByPolicy")), 0);
+    json_decref(object);
+    assert_shell("$ctl server-info --json", 0);
+    object = only_line();
+    assert_true(json_integer_value(json_object_get(object, "loaded")) > loaded);
+    json_decref(object);
+
+    assert_shell("mv $dir/policy.conf $dir/policy.away", 0);
+    assert_shell("$bin --profile $dir/root.profile reload", 6);
+    assert_says("policy.conf: No such file");
+    assert_shell("mv $dir/policy.away $dir/policy.conf", 0);
 }
 
 static void test_batches_of_lines(void **state)
@@ -252,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_help_and_usage),
         cmocka_unit_test(test_one_job_from_the_command_line),
         cmocka_unit_test(test_exit_codes_tell_what_happened),
+        cmocka_unit_test(test_certificates_and_reload),
         cmocka_unit_test(test_batches_of_lines),
         cmocka_unit_test(test_changes_carry_the_names_of_the_seed),
         cmocka_unit_test(test_documents_and_patches_for_an_index),

@@ -18,6 +18,7 @@
 #include "tests/e2e/harness_peer.h"
 
 #define CLOSED_MS 1000 /* who has to go is gone within this time */
+#define CROWD     300  /* more than are closed in one round */
 
 static struct scene scene;
 static struct server server;
@@ -91,9 +92,10 @@ static void start(const char *const *more)
     static const char *const files[] = {"ca.crt", "ca.crl", "server.crt", "server.key",
                                         "policy.conf"};
     static const char *const keys[] = {"--ca", "--crl", "--cert", "--key", "--policy"};
-    const char *flags[40] = {"--connects-per-minute", "1000000",
-                             "--connects-per-minute-per-address", "1000000"};
-    size_t count = 4;
+    const char *flags[40] = {
+        "--connects-per-minute",       "1000000", "--connects-per-minute-per-address", "1000000",
+        "--connections-per-principal", "1000"};
+    size_t count = 6;
     for (size_t i = 0; i < 5; i++) {
         (void)snprintf(paths[i], sizeof paths[i], "%s/live/%s", scene.directory, files[i]);
         flags[count++] = keys[i];
@@ -432,9 +434,9 @@ static void test_who_has_no_rule_any_more_has_to_go(void **state)
     (void)state;
     struct activity_reloaded reloaded;
     static struct caller caller;
-    struct peer *peers[20];
+    struct peer *peers[CROWD];
     struct peer *subscriber = subscribed("watcher");
-    for (size_t i = 0; i < 20; i++) {
+    for (size_t i = 0; i < CROWD; i++) {
         peers[i] = connected("worker");
     }
     caller_start(&caller, "gateway");
@@ -442,8 +444,8 @@ static void test_who_has_no_rule_any_more_has_to_go(void **state)
     uint64_t since = now_ms();
     reload_ok(&reloaded);
     assert_int_equal(reloaded.closed_revoked, 0);
-    assert_int_equal(reloaded.closed_by_policy, 20);
-    for (size_t i = 0; i < 20; i++) {
+    assert_int_equal(reloaded.closed_by_policy, CROWD);
+    for (size_t i = 0; i < CROWD; i++) {
         assert_closed(peers[i], since);
     }
     assert_false(may_come("worker", "localhost"));

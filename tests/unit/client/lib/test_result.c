@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <activity_admin.h>
+
 #include "activity/v1/activity_service.pb-c.h"
 #include "activity/v1/admin_service.pb-c.h"
 #include "activity/v1/health_service.pb-c.h"
@@ -154,6 +156,92 @@ static void returned(void **state)
     activity_result_free(result);
 }
 
+static void tls_and_reload(void **state)
+{
+    (void)state;
+    Activity__V1__RevocationInfo list = ACTIVITY__V1__REVOCATION_INFO__INIT;
+    list.lists = 1;
+    list.entries = 9;
+    list.issuer = "CN=i";
+    list.next_update_ms = 77;
+    list.expired = true;
+    Activity__V1__TlsSuiteInfo suite = ACTIVITY__V1__TLS_SUITE_INFO__INIT;
+    suite.version = "1.2";
+    suite.cipher_suite = "TLS_X";
+    suite.handshakes = 3;
+    Activity__V1__TlsSuiteInfo *suites[] = {&suite};
+    Activity__V1__TlsRefusalInfo refusal = ACTIVITY__V1__TLS_REFUSAL_INFO__INIT;
+    refusal.reason = "no rule";
+    refusal.count = 4;
+    Activity__V1__TlsRefusalInfo *refusals[] = {&refusal};
+    Activity__V1__TlsInfo tls = ACTIVITY__V1__TLS_INFO__INIT;
+    tls.engine = "activity";
+    tls.version = "1.3";
+    tls.cipher_suite = "TLS_Y";
+    tls.connections = 5;
+    tls.unfinished = 1;
+    tls.n_suites = 1;
+    tls.suites = suites;
+    tls.n_refusals = 1;
+    tls.refusals = refusals;
+    Activity__V1__GetServerInfoResponse info = ACTIVITY__V1__GET_SERVER_INFO_RESPONSE__INIT;
+    info.tls = &tls;
+    info.revocations = &list;
+    info.rules = 12;
+    info.loaded_time_ms = 13;
+    activity_result *result = decode_message(ACTIVITY_METHOD_GET_SERVER_INFO, &info);
+    const struct activity_server_info *read = activity_result_server_info(result);
+    assert_string_equal(read->tls->engine, "activity");
+    assert_string_equal(read->tls->version, "1.3");
+    assert_string_equal(read->tls->cipher_suite, "TLS_Y");
+    assert_int_equal(read->tls->connections, 5);
+    assert_int_equal(read->tls->unfinished, 1);
+    assert_int_equal(read->tls->suite_count, 1);
+    assert_string_equal(read->tls->suites[0].version, "1.2");
+    assert_string_equal(read->tls->suites[0].cipher_suite, "TLS_X");
+    assert_int_equal(read->tls->suites[0].handshakes, 3);
+    assert_int_equal(read->tls->refusal_count, 1);
+    assert_string_equal(read->tls->refusals[0].reason, "no rule");
+    assert_int_equal(read->tls->refusals[0].count, 4);
+    assert_int_equal(read->revocations->entries, 9);
+    assert_int_equal(read->rules, 12);
+    assert_int_equal(read->loaded_time_ms, 13);
+    assert_null(activity_result_reloaded(result));
+    activity_result_free(result);
+
+    info.tls = NULL; /* an older server */
+    info.revocations = NULL;
+    result = decode_message(ACTIVITY_METHOD_GET_SERVER_INFO, &info);
+    assert_null(activity_result_server_info(result)->tls);
+    assert_null(activity_result_server_info(result)->revocations);
+    activity_result_free(result);
+
+    Activity__V1__CertificateInfo certificate = ACTIVITY__V1__CERTIFICATE_INFO__INIT;
+    certificate.name = "server";
+    certificate.subject = "CN=s";
+    certificate.not_after_ms = 5;
+    Activity__V1__CertificateInfo *certificates[] = {&certificate};
+    Activity__V1__ReloadResponse reload = ACTIVITY__V1__RELOAD_RESPONSE__INIT;
+    reload.n_certificates = 1;
+    reload.certificates = certificates;
+    reload.revocations = &list;
+    reload.rules = 2;
+    reload.closed_revoked = 3;
+    reload.closed_by_policy = 4;
+    result = decode_message(ACTIVITY_METHOD_RELOAD, &reload);
+    const struct activity_reloaded *reloaded = activity_result_reloaded(result);
+    assert_int_equal(reloaded->certificate_count, 1);
+    assert_string_equal(reloaded->certificates[0].subject, "CN=s");
+    assert_int_equal(reloaded->revocations->lists, 1);
+    assert_string_equal(reloaded->revocations->issuer, "CN=i");
+    assert_int_equal(reloaded->revocations->next_update_ms, 77);
+    assert_true(reloaded->revocations->expired);
+    assert_int_equal(reloaded->rules, 2);
+    assert_int_equal(reloaded->closed_revoked, 3);
+    assert_int_equal(reloaded->closed_by_policy, 4);
+    activity_result_free(result);
+}
+
 static void server_info_users_and_health(void **state)
 {
     (void)state;
@@ -268,6 +356,7 @@ int main(void)
         cmocka_unit_test(page),
         cmocka_unit_test(returned),
         cmocka_unit_test(server_info_users_and_health),
+        cmocka_unit_test(tls_and_reload),
         cmocka_unit_test(batches),
         cmocka_unit_test(created_carries_its_request_id),
         cmocka_unit_test(refused),
