@@ -168,6 +168,9 @@ static void test_reload_under_churn(void **state)
     for (int i = 0; i < ROLES; i++) {
         pthread_join(threads[i], NULL);
     }
+    /* Before the socket is closed, since NNG 1.10.1 loses a connection whose negotiation is under
+     * way then; and nothing may stay behind as long as a server lives. */
+    scene_domain_drain(&churn.scene);
     nng_close(churn.server);
     for (int i = 0; i < ECHOES; i++) {
         pthread_join(echoes[i], NULL);
