@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* posix_openpt */
 /* The program from outside: what it says and how it ends when it cannot start, and that it starts
  * and stops as a supervisor expects. */
 #include <setjmp.h>
@@ -23,6 +24,7 @@
 
 static char folder[] = "/tmp/activityd-main-XXXXXX";
 static char output[64 * 1024];
+static const char *terminal; /* NULL: the test's own, if any */
 
 static void shell(const char *line)
 {
@@ -62,6 +64,10 @@ static pid_t spawn(const char *line)
     assert_true(fd >= 0);
     pid_t pid = fork();
     if (pid == 0) {
+        /* The first terminal that the leader of a session opens becomes its own. */
+        if (terminal != NULL && (setsid() < 0 || open(terminal, O_RDWR) < 0)) {
+            _exit(126);
+        }
         if (chdir(folder) == 0 && dup2(fd, 1) == 1 && dup2(fd, 2) == 2) {
             (void)execv(program, arguments);
         }
@@ -280,6 +286,25 @@ static void test_development_without_a_policy(void **state)
     assert_int_equal(wait_for(pid), 0);
 }
 
+/* SIGHUP from somebody asks for a reload; from the kernel it says that the terminal is gone, and
+ * with it whoever could stop the server. */
+static void test_hanging_up(void **state)
+{
+    (void)state;
+    int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(fd >= 0 && grantpt(fd) == 0 && unlockpt(fd) == 0);
+    terminal = ptsname(fd);
+    pid_t pid = spawn_dev("");
+    terminal = NULL;
+    await_output("msg=started");
+    assert_int_equal(kill(pid, SIGHUP), 0);
+    await_output("msg=reloaded");
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(wait_for(pid), 0);
+    assert_non_null(strstr(read_output(), "msg=stopping why=Hangup"));
+    assert_non_null(strstr(output, "msg=stopped"));
+}
+
 static void await_state(int fd, const char *expected)
 {
     char text[64];
@@ -336,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_signals_at_any_time),
         cmocka_unit_test(test_one_server_for_a_folder_and_an_address),
         cmocka_unit_test(test_development_without_a_policy),
+        cmocka_unit_test(test_hanging_up),
         cmocka_unit_test(test_the_service_manager_is_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
