@@ -376,8 +376,9 @@ static int drop_revoked_authorities(struct tls_credentials *credentials)
 }
 
 /* Keys are shared by all threads. mbedTLS 2.28 kept a table in a curve at its first use without a
- * lock; 3.6 has constant tables, and locks what RSA keeps. Should another build do otherwise again,
- * it has been done before anybody shares them. */
+ * lock. 3.6 has constant tables and locks what RSA keeps (the thread sanitizer, with mbedTLS built
+ * for it, finds nothing but counters of its self-test); should a build do otherwise again, the
+ * first use has been here. */
 static int use_keys_once(struct tls_credentials *credentials)
 {
     static const unsigned char hash[32] = {1};

@@ -1,5 +1,6 @@
 #include "proto/tls/random.h"
 
+#include <errno.h>
 #include <mbedtls/ctr_drbg.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -33,6 +34,9 @@ static int read_kernel(void *context, unsigned char *to, size_t length)
     (void)context;
     while (length > 0) {
         ssize_t n = getrandom(to, length, 0);
+        if (n < 0 && errno == EINTR) {
+            continue; /* only early after a boot */
+        }
         if (n <= 0) {
             return MBEDTLS_ERR_CTR_DRBG_ENTROPY_SOURCE_FAILED;
         }
