@@ -47,7 +47,7 @@ enum exit_status {
 /* Everything that lives as long as the process, in the order in which it is made. */
 struct service {
     struct config config;
-    struct reload_files files; /* as read at the start */
+    struct reload_files files; /* as read at the start, until everybody has them */
     struct reload *reload;
     struct border border;
     struct engine_facts facts;
@@ -533,16 +533,26 @@ static int start_reload(struct service *service)
     return code == 0 ? 0 : fail(STATUS_IO, "no thread for reloads", strerror(code));
 }
 
+/* Who uses the files holds what he needs of them: the texts, a private key among them, go, and what
+ * a reload replaces will not stay because of us. */
+static void forget_files(struct service *service)
+{
+    struct border *border = &service->border;
+    border->ca_pem = border->crl_pem = border->cert_pem = border->key_pem = NULL;
+    reload_files_deinit(&service->files);
+}
+
 static void tell_of_start(const struct service *service)
 {
     const struct config *config = &service->config;
     struct engine_status status;
+    struct answer_files files;
     engine_status(service->engine, &status);
+    reload_describe(service->reload, &files);
     log_info("started", LOG_TEXT("version", ACTIVITYD_VERSION), LOG_TEXT("listen", config->listen),
              LOG_TEXT("feed", config->feed_listen), LOG_TEXT("index", service->facts.index),
              LOG_TEXT("data_dir", config->data_dir),
-             LOG_NUMBER("journal_index", status.applied_index),
-             LOG_NUMBER("rules", policy_count(service->files.policy)));
+             LOG_NUMBER("journal_index", status.applied_index), LOG_NUMBER("rules", files.rules));
     if (config->open_policy) {
         log_warning("no policy: everybody with a certificate may do everything",
                     LOG_TEXT("expected", config->policy));
@@ -662,6 +672,7 @@ static int run(struct service *service)
         status = serve(service);
     }
     if (status == 0) {
+        forget_files(service);
         tell_of_start(service);
         wait_for_end(service);
         stop(service);
