@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <mbedtls/ctr_drbg.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@ struct generator {
 };
 
 static pthread_key_t key;
+static bool has_key; /* a process may have a thousand */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void end_generator(void *generator)
@@ -24,9 +26,7 @@ static void end_generator(void *generator)
 
 static void make_key(void)
 {
-    if (pthread_key_create(&key, end_generator) != 0) {
-        abort(); /* a thousand other keys in one process */
-    }
+    has_key = pthread_key_create(&key, end_generator) == 0;
 }
 
 static int read_kernel(void *context, unsigned char *to, size_t length)
@@ -49,8 +49,8 @@ static int read_kernel(void *context, unsigned char *to, size_t length)
 static struct generator *own_generator(void)
 {
     (void)pthread_once(&once, make_key);
-    struct generator *own = pthread_getspecific(key);
-    if (own == NULL && (own = calloc(1, sizeof *own)) != NULL) {
+    struct generator *own = has_key ? pthread_getspecific(key) : NULL;
+    if (has_key && own == NULL && (own = calloc(1, sizeof *own)) != NULL) {
         mbedtls_ctr_drbg_init(&own->drbg);
         if (pthread_setspecific(key, own) != 0) {
             end_generator(own);
