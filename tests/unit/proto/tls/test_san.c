@@ -258,6 +258,9 @@ static void long_names(void **state)
     assert_int_equal(next((struct view){more, sizeof more}, &san, &taken), TLS_SAN_MALFORMED);
     size_t length = write_name(bytes, 0x82, 500);
     assert_int_equal(next((struct view){bytes, length}, &san, &taken), TLS_SAN_MALFORMED);
+    /* A zero in front of the length. */
+    length = write_name(bytes, 0x86, 200);
+    assert_int_equal(next((struct view){bytes, length}, &san, &taken), TLS_SAN_MALFORMED);
     /* How long an ID may be is not asked here. */
     length = write_name(bytes, 0x86, 500);
     assert_int_equal(next((struct view){bytes, length}, &san, &taken), TLS_SAN_READ);
