@@ -302,7 +302,8 @@ void tls_credentials_versions(struct tls_credentials *credentials, mbedtls_ssl_p
 
 /* ---- Making ready ---- */
 
-/* P-256 comes first: here a handshake with it takes each side 0.1 ms less of 3 than with X25519. */
+/* P-256 comes first: here a handshake with TLS 1.3 takes each side 0.17 ms less of 3 than with
+ * X25519; with TLS 1.2 they are alike. */
 static const uint16_t groups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
                                   MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
                                   MBEDTLS_SSL_IANA_TLS_GROUP_NONE};

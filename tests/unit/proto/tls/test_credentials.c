@@ -405,6 +405,23 @@ static void test_what_came_before_is_replaced(void **state)
     tls_credentials_release(serving);
 }
 
+/* The old key would sign for a certificate that is not its own. */
+static void test_a_certificate_without_its_key_is_not_used(void **state)
+{
+    (void)state;
+    char error[512];
+    char text[MINT_TEXT_MAX];
+    struct tls_credentials *calling = client_credentials();
+    struct tls_credentials *serving =
+        memory_fill(TLS_SERVER, root_text, NULL, server_text, key_text);
+    certify(text, "renewed", &spare_key, "root", &root_key, 20, &server);
+    assert_int_equal(tls_credentials_cert(serving, text, error, sizeof error), 0);
+    assert_int_equal(tls_credentials_ready(serving), 0);
+    assert_int_equal(meet(calling, serving), TLS_REFUSED_NOT_COMMON);
+    tls_credentials_release(calling);
+    tls_credentials_release(serving);
+}
+
 /* --- Whom authorities of each kind may sign for --- */
 
 static void expect_authority(struct mint_key *key, mbedtls_md_type_t hash)
@@ -758,6 +775,7 @@ int main(void)
         cmocka_unit_test(test_lists_that_are_refused),
         cmocka_unit_test(test_what_is_refused_changes_nothing),
         cmocka_unit_test(test_what_came_before_is_replaced),
+        cmocka_unit_test(test_a_certificate_without_its_key_is_not_used),
         cmocka_unit_test(test_authorities_of_each_kind),
         cmocka_unit_test(test_an_authority_with_two_keys),
         cmocka_unit_test(test_several_lists),
