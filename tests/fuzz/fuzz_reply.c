@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <activity_admin.h>
 #include <activity_feed.h>
 #include <activity_index.h>
 
@@ -79,6 +80,31 @@ static void read_returned(const struct activity_returned *returned)
     read_text(returned->result.content_type);
 }
 
+static void read_tls(const struct activity_tls_info *tls)
+{
+    read_text(tls->engine);
+    read_text(tls->version);
+    read_text(tls->cipher_suite);
+    for (size_t i = 0; i < tls->suite_count; i++) {
+        read_text(tls->suites[i].version);
+        read_text(tls->suites[i].cipher_suite);
+    }
+    for (size_t i = 0; i < tls->refusal_count; i++) {
+        read_text(tls->refusals[i].reason);
+    }
+}
+
+static void read_reloaded(const struct activity_reloaded *reloaded)
+{
+    for (size_t i = 0; i < reloaded->certificate_count; i++) {
+        read_text(reloaded->certificates[i].name);
+        read_text(reloaded->certificates[i].subject);
+    }
+    if (reloaded->revocations != NULL) {
+        read_text(reloaded->revocations->issuer);
+    }
+}
+
 static void read_server(const activity_result *result)
 {
     const struct activity_server_info *info = activity_result_server_info(result);
@@ -88,6 +114,15 @@ static void read_server(const activity_result *result)
     for (size_t i = 0; info != NULL && i < info->certificate_count; i++) {
         read_text(info->certificates[i].name);
         read_text(info->certificates[i].subject);
+    }
+    if (info != NULL && info->tls != NULL) {
+        read_tls(info->tls);
+    }
+    if (info != NULL && info->revocations != NULL) {
+        read_text(info->revocations->issuer);
+    }
+    if (activity_result_reloaded(result) != NULL) {
+        read_reloaded(activity_result_reloaded(result));
     }
     const struct activity_users *users = activity_result_users(result);
     for (size_t i = 0; users != NULL && i < users->user_count; i++) {
@@ -180,7 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     const struct result_question question = {
-        .method = (enum activity_method)(1 + data[0] % ACTIVITY_METHOD_DISCARD_PARKED),
+        .method = (enum activity_method)(1 + data[0] % ACTIVITY_METHOD_RELOAD),
         .batch_count = 4,
         .request_id = request_id,
     };

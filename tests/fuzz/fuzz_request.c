@@ -43,6 +43,7 @@ static const ProtobufCMessageDescriptor *const types[METHOD_COUNT] = {
     [METHOD_LIST_PARKED_DOCUMENTS] = &activity__v1__list_parked_documents_request__descriptor,
     [METHOD_RETRY_PARKED] = &activity__v1__retry_parked_request__descriptor,
     [METHOD_DISCARD_PARKED] = &activity__v1__discard_parked_request__descriptor,
+    [METHOD_RELOAD] = &activity__v1__reload_request__descriptor,
 };
 
 static struct command_caller caller_of_all(void)
