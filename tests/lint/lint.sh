@@ -27,7 +27,7 @@ rule_layout() {
         sed 's|$|:1: layout: the top level has no place for this|'
     find proto server client bench -type d -name 'common' 2>/dev/null | sed 's|$|:1: layout: name the noun instead|'
     c_files | grep -E '/(utils?|helpers?|misc|common)[^/]*$' | sed 's|$|:1: layout: name the noun instead|'
-    c_files | grep -E '\.c$' | grep -vE '^(proto(/tls)?|server(/(core|wire|journal|engine|rpc|net|feed|index|ops))?)/[^/]*$' |
+    c_files | grep -E '\.c$' | grep -vE '^(proto(/tls(/stock)?)?|server(/(core|wire|journal|engine|rpc|net|feed|index|ops))?)/[^/]*$' |
         grep -vE '^(client/(lib|ctl|examples)|tests/(sim|e2e|fuzz|interop|lint)|bench|\.make)/[^/]*$' |
         grep -vE '^tests/unit/(.*/)?test_[^/]*$' | while read -r f; do
             # What unit tests share is a file that they include.
