@@ -26,7 +26,7 @@ struct gate {
 const char *gate_refusal_text(unsigned refusal)
 {
     static const char *const texts[] = {
-#define TEXT(name, text) [GATE_REFUSED_##name - TLS_REFUSAL_COUNT] = (text),
+#define TEXT(name, text) [GATE_REFUSED_##name - (unsigned)TLS_REFUSAL_COUNT] = (text),
         GATE_REFUSALS(TEXT)
 #undef TEXT
     };
