@@ -13,7 +13,7 @@
 #include "bench/harness_measure.h"
 #include "proto/tls/engine.h"
 
-enum { CALLERS_MAX = 64, HELD_MAX = 4096, BYTES_MAX = 1 << 20, TASK_THREADS = 2 };
+enum { CALLERS_MAX = 64, HELD_MAX = 4096, BYTES_MAX = 1 << 20 };
 
 static void insist(int code, const char *what)
 {
@@ -24,7 +24,8 @@ static void insist(int code, const char *what)
 
 static void choose_engine(enum echo_engine engine)
 {
-    nng_init_set_parameter(NNG_INIT_NUM_TASK_THREADS, TASK_THREADS); /* as activityd does */
+    /* Two as activityd has. */
+    nng_init_set_parameter(NNG_INIT_NUM_TASK_THREADS, bench_setting("TASK_THREADS", 2));
     if (engine == ECHO_OURS) {
         side_insist(tls_engine_register() == 0, "TLS", "our engine is not taken");
     } else {

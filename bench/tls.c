@@ -3,7 +3,8 @@
  * them, and calls of activityd as it is built with each. Client and server are processes of their
  * own, and both have the same engine.
  *
- * SECONDS_PER_WINDOW, WINDOWS and CONNECTIONS come from the environment. */
+ * SECONDS_PER_WINDOW, WINDOWS, CONNECTIONS and TASK_THREADS (of NNG, outside of activityd) come
+ * from the environment. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -334,6 +334,11 @@ static int conn_send(nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *le
             return code;
         }
         taken += part;
+        if (!ends && conn->gathered_length == 0) {
+            /* A full record has gone. NNG comes with the rest when its ring is empty, as a rule;
+             * one more now would leave in two parts, the first of 35 bytes. */
+            break;
+        }
     }
     if (ends && conn->waiting_length > 0) {
         conn->owed = taken;
