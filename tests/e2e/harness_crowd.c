@@ -1,5 +1,6 @@
 #include "tests/e2e/harness_crowd.h"
 
+#include <activity_admin.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -171,6 +172,23 @@ void steady_assert(struct steady *steady, uint64_t worst_ms)
                   (unsigned)count.worst_ms);
     assert_true(count.calls > 0 && count.connects > 0);
     assert_true(count.worst_ms <= worst_ms);
+}
+
+uint64_t refusals_of(const struct server *server, const char *reason)
+{
+    activity_result *result;
+    struct activity_error error;
+    uint64_t count = 0;
+    activity_client *client = client_of(server, "root", NULL, NULL, NULL);
+    assert_ok(activity_get_server_info(client, NULL, &result, &error), error);
+    const struct activity_tls_info *tls = activity_result_server_info(result)->tls;
+    assert_non_null(tls);
+    for (size_t i = 0; i < tls->refusal_count; i++) {
+        count += strcmp(tls->refusals[i].reason, reason) == 0 ? tls->refusals[i].count : 0;
+    }
+    activity_result_free(result);
+    activity_client_free(client);
+    return count;
 }
 
 void assert_descriptors(const struct server *server, size_t most, uint32_t milliseconds)

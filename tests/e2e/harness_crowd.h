@@ -38,6 +38,9 @@ void steady_stop(struct steady *steady, struct steady_count *count);
 /* The same, and fails unless all went well, each within `worst_ms`. */
 void steady_assert(struct steady *steady, uint64_t worst_ms);
 
+/* How many the server has refused for this reason, as its server-info tells. */
+uint64_t refusals_of(const struct server *server, const char *reason);
+
 /* Waits until the server has at most so many descriptors again, so long at most. */
 void assert_descriptors(const struct server *server, size_t most, uint32_t milliseconds);
 

@@ -114,6 +114,7 @@ static void test_unfinished_handshakes(void **state)
     steady_assert(steady, SLOWEST_MS);
     close_all(240);
     assert_descriptors(&server, before + 2, 10000);
+    assert_int_equal(refusals_of(&server, "too many unfinished handshakes"), refused);
     assert_true(server_said(&server, "level=warning msg=\"peer refused\" reason=\"too many "
                                      "unfinished handshakes\" peer=127.0.0.2:"));
 }
@@ -209,6 +210,7 @@ static void test_connects_per_minute(void **state)
     steady_assert(steady, SLOWEST_MS);
     assert_descriptors(&server, before + 2, 10000);
     assert_true(server_said(&server, "reason=\"the address connects too often\" peer=127.0.0.2:"));
+    assert_int_equal(refusals_of(&server, "the address connects too often"), 100 - accepted);
 }
 
 /* Garbage in numbers does not hide what somebody has to repair. */
@@ -242,6 +244,8 @@ static void test_what_the_log_says_under_garbage(void **state)
     }
     free(said);
     assert_int_equal(lines, 20);
+    assert_int_equal(refusals_of(&server, "no TLS, or not in order"), 100);
+    assert_int_equal(refusals_of(&server, "a certificate has expired"), 1);
 }
 
 /* Rules for another trust domain are a mistake that the start names; peers of another one have a

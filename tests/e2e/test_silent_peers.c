@@ -102,6 +102,7 @@ static void test_silent_and_dripping_peers(void **state)
     steady_assert(steady, SLOWEST_MS);
     assert_descriptors(&standard, before + 2, 10000);
     assert_true(server_said(&standard, "reason=\"the handshake took too long\" peer=127.0.0."));
+    assert_int_equal(refusals_of(&standard, "the handshake took too long"), CROWD + DRIPPING);
 }
 
 /* They have had the server's answer, which cost it a signature each, and leave it at that. */
@@ -118,6 +119,7 @@ static void test_half_handshakes(void **state)
     steady_assert(steady, SLOWEST_MS);
     assert_descriptors(&quick, before + 2, 10000);
     assert_true(server_said(&quick, "reason=\"the handshake took too long\" peer=127.0.0."));
+    assert_int_equal(refusals_of(&quick, "the handshake took too long"), CROWD);
 }
 
 /* Verified, and then without a word of the protocol above. */
@@ -161,6 +163,7 @@ static void test_what_is_no_tls(void **state)
     }
     assert_descriptors(&standard, before + 2, 10000);
     assert_true(server_said(&standard, "reason=\"no TLS, or not in order\""));
+    assert_true(refusals_of(&standard, "no TLS, or not in order") >= 3);
 }
 
 int main(void)

@@ -111,6 +111,8 @@ static void test_resets_in_the_handshake(void **state)
     assert_descriptors(&server, before + 2, 15000);
     assert_both_listen();
     assert_true(server_said(&server, "reason=\"the peer went away in the handshake\""));
+    uint64_t counted = refusals_of(&server, "the peer went away in the handshake");
+    assert_in_range(counted, test_count(RESETS) / 2, test_count(RESETS));
 }
 
 /* ---- With work under way ---- */
