@@ -1,5 +1,9 @@
 /* Our engine under NNG's WebSocket transport, whose streams begin with HTTP and not with SP: they
- * pass as they are. */
+ * pass as they are.
+ *
+ * No socket with WebSocket on it is closed here, on either side: NNG 1.10.1 uses freed memory then,
+ * about once in 200 times, with its own engine as with ours. They end with the process. */
+#include "tests/unit/proto/tls/tls_raw.h"
 #include "tests/unit/proto/tls/tls_relay.h"
 #include "tests/unit/proto/tls/tls_scene.h"
 
@@ -9,6 +13,8 @@ static const size_t sizes[] = {0,     1,     64,    125,   126,   127,    511,  
                                16300, 16320, 16321, 65535, 65536, 200000, 1 << 20};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
+static struct scene_domain scene; /* of all servers */
+static struct relay relays[2];
 static atomic_uint known; /* pipes whose peer the server knew before it took them */
 
 static void note_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
@@ -61,57 +67,49 @@ static void exchange(nng_socket client, nng_socket server, size_t length)
 }
 
 /* Both transports on one socket; the records of tls+tcp are gathered all the same. */
-static void requests(nng_tls_version version)
+static void requests(nng_tls_version version, struct relay *relay)
 {
-    struct scene_domain scene;
-    struct relay relay;
     nng_socket server;
-    scene_domain_open(&scene);
     atomic_store(&known, 0);
     assert_int_equal(nng_rep0_open(&server), 0);
     scene_limits(server);
     assert_int_equal(nng_pipe_notify(server, NNG_PIPE_EV_ADD_PRE, note_pipe, NULL), 0);
     int wss = scene_listen(&scene, server, WSS);
-    relay_start(&relay, scene_listen(&scene, server, SCENE_TCP));
+    relay_start(relay, scene_listen(&scene, server, SCENE_TCP));
     nng_socket clients[] = {requester(wss, WSS, version),
-                            requester(relay.port, SCENE_TCP, version)};
+                            requester(relay->port, SCENE_TCP, version)};
     exchange(clients[1], server, 1);
     for (unsigned i = 0; i < SIZES; i++) {
         exchange(clients[0], server, sizes[i]);
-        unsigned before = atomic_load(&relay.count[0].records);
+        unsigned before = atomic_load(&relay->count[0].records);
         exchange(clients[1], server, sizes[i]);
-        assert_int_equal(atomic_load(&relay.count[0].records) - before,
+        assert_int_equal(atomic_load(&relay->count[0].records) - before,
                          (8 + 4 + sizes[i] + 16319) / 16320);
     }
     assert_int_equal(atomic_load(&known), 2);
     assert_int_equal(atomic_load(&scene.refused), 0);
-    nng_close(clients[0]);
     nng_close(clients[1]);
-    nng_close(server);
-    relay_stop(&relay);
-    scene_domain_close(&scene);
+    relay_stop(relay);
 }
 
 static void test_requests_with_tls_1_2(void **state)
 {
     (void)state;
-    requests(NNG_TLS_1_2);
+    requests(NNG_TLS_1_2, &relays[0]);
 }
 
 static void test_requests_with_tls_1_3(void **state)
 {
     (void)state;
-    requests(NNG_TLS_1_3);
+    requests(NNG_TLS_1_3, &relays[1]);
 }
 
 static void test_published_messages(void **state)
 {
     (void)state;
-    struct scene_domain scene;
     nng_socket server;
     nng_socket clients[2];
     nng_msg *message;
-    scene_domain_open(&scene);
     assert_int_equal(nng_pub0_open(&server), 0);
     int ports[] = {scene_listen(&scene, server, WSS), scene_listen(&scene, server, SCENE_TCP)};
     for (int i = 0; i < 2; i++) {
@@ -144,36 +142,43 @@ static void test_published_messages(void **state)
         expect(clients[0], sizes[i], i);
         expect(clients[1], sizes[i], i);
     }
-    nng_close(clients[0]);
     nng_close(clients[1]);
-    nng_close(server);
-    scene_domain_close(&scene);
 }
 
 /* The rules are the same: who has no certificate does not get as far as HTTP. */
 static void test_strangers_are_refused(void **state)
 {
     (void)state;
-    struct scene_domain scene;
+    static const mbedtls_ssl_protocol_version versions[] = {MBEDTLS_SSL_VERSION_TLS1_2,
+                                                            MBEDTLS_SSL_VERSION_TLS1_3};
     nng_socket server;
-    nng_socket client;
-    scene_domain_open(&scene);
     assert_int_equal(nng_rep0_open(&server), 0);
     scene_limits(server);
     int port = scene_listen(&scene, server, WSS);
-    assert_int_equal(nng_req0_open(&client), 0);
-    assert_int_not_equal(scene_dial(client, scene_client_config(NULL, "localhost"), WSS, port), 0);
-    assert_int_not_equal(
-        scene_dial(client, scene_client_config("client", "another.example"), WSS, port), 0);
-    nng_close(client);
-    scene_domain_drain(&scene);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct raw_options options = {
+            .server_name = "localhost", .min_version = versions[i], .max_version = versions[i]};
+        struct raw raw;
+        uint8_t byte;
+        raw_open(&raw, raw_connect_tcp(port), MBEDTLS_SSL_IS_CLIENT, &options);
+        assert_true(raw_handshake(&raw) != 0 || raw_read(&raw, &byte, 1) != 0);
+        raw_close(&raw);
+        uint64_t begun = scene_now_ms();
+        while (atomic_load(&scene.refused) <= i && scene_now_ms() - begun < SCENE_WAIT_MS) {
+            scene_sleep(1);
+        }
+        assert_int_equal(atomic_load(&scene.refused), i + 1);
+        assert_int_equal(atomic_load(&scene.refusal), TLS_REFUSED_NO_CERTIFICATE);
+    }
+    exchange(requester(port, WSS, NNG_TLS_1_3), server, 10);
     assert_int_equal(atomic_load(&scene.refused), 2);
-    client = requester(port, WSS, NNG_TLS_1_3);
-    exchange(client, server, 10);
-    nng_close(client);
-    nng_close(server);
-    assert_int_equal(atomic_load(&scene.refused), 2);
-    scene_domain_close(&scene);
+}
+
+static int set_up(void **state)
+{
+    int code = scene_set_up(state);
+    scene_domain_open(&scene);
+    return code;
 }
 
 int main(void)
@@ -184,5 +189,5 @@ int main(void)
         cmocka_unit_test(test_published_messages),
         cmocka_unit_test(test_strangers_are_refused),
     };
-    return cmocka_run_group_tests(tests, scene_set_up, scene_tear_down);
+    return cmocka_run_group_tests(tests, set_up, scene_forget);
 }
