@@ -61,7 +61,7 @@
       "calls of one principal that wait for something")                                            \
     X(inbox_places, 1024, 8, 65535, "requests", "requests that wait for the engine")               \
     X(inbox_bytes, MIB(64), MIB(2), MIB(16384), "bytes", "their bytes")                            \
-    X(outbox_bytes, MIB(96), MIB(4), MIB(16384), "bytes", "replies that wait to be sent")          \
+    X(outbox_bytes, MIB(64), MIB(4), MIB(16384), "bytes", "replies that wait to be sent")          \
     X(memory_max, MIB(8192), MIB(64), MIB(1048576), "bytes",                                       \
       "memory that this configuration may need in the worst case")                                 \
     X(segment_bytes, MIB(64), MIB(2), MIB(1024), "bytes", "one file of the journal")               \

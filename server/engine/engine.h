@@ -84,8 +84,8 @@ struct engine_options {
     struct core_limits limits; /* from the configuration: journaled after replay when they differ
                                   from the state's */
     uint32_t inbox_places;     /* 1,024 */
-    size_t inbox_bytes;        /* 128 MiB */
-    size_t outbox_bytes;       /* replies waiting to be sent: 128 MiB */
+    size_t inbox_bytes;        /* 64 MiB */
+    size_t outbox_bytes;       /* replies waiting to be sent: 64 MiB */
     uint64_t snapshot_bytes;   /* journal bytes after which a snapshot is made: 1 GiB */
     uint32_t waits_max;        /* long polls that may wait at a time: half of the slots; 0: none */
     struct engine_clock clock;

@@ -16,7 +16,9 @@
 /* The messages that a connection can hold besides its buffers: one being received, one on its way
  * to a slot, one reply being sent. */
 #define CONNECTION_MESSAGES ((size_t)LIMIT_RECEIVE_BYTES + LIMIT_REPLY_BYTES)
-/* Measured: 2,300 connections that were reset at all moments of their lives cost 4.4 MiB. */
+/* What NNG 1.10.1 may lose with a connection that ends abruptly. Measured with its own TLS engine:
+ * 2,300 that were reset at all moments of their lives cost 4.4 MiB; with ours 12,000 that were
+ * reset in their handshakes, 3,000 a second, 13 MiB, and 4,500 at all moments nothing. */
 #define ABRUPT_END_BYTES   2048
 #define SLOT_LIBRARY_BYTES 1536 /* context and aio in NNG */
 
