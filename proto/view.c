@@ -13,6 +13,21 @@ bool view_equal(struct view a, struct view b)
     return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
 }
 
+static uint8_t small_letter(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte - 'A' + 'a') : byte;
+}
+
+bool view_equal_any_case(struct view a, struct view b)
+{
+    size_t same = 0;
+    while (same < a.length && same < b.length &&
+           small_letter(a.bytes[same]) == small_letter(b.bytes[same])) {
+        same++;
+    }
+    return same == a.length && same == b.length;
+}
+
 /* How many bytes at the front of `at` are printable ASCII, looked at eight at a time: nearly all
  * text is. */
 static size_t ascii_length(const uint8_t *at, size_t length)

@@ -21,6 +21,9 @@ struct view view_of(const char *text);
  * bytes agree. */
 bool view_equal(struct view a, struct view b);
 
+/* The same, taking the letters A to Z for a to z. */
+bool view_equal_any_case(struct view a, struct view b);
+
 /* True when the bytes are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing
  * above U+10FFFF) without NUL and without C0 (U+0000-U+001F) and C1 (U+0080-U+009F) control
  * characters. An empty view is text. */

@@ -468,23 +468,11 @@ static void describe_chain(const mbedtls_x509_crt *chain, struct tls_certificate
     certificate->not_after_ms = milliseconds_of(&first->valid_to);
 }
 
-static uint32_t count_entries(const mbedtls_x509_crl *crl)
-{
-    uint32_t count = 0;
-    /* The first entry is part of the list, and empty when there is none. */
-    for (const mbedtls_x509_crl_entry *each = &crl->entry; each != NULL && each->serial.len > 0;
-         each = each->next) {
-        count++;
-    }
-    return count;
-}
-
 static void describe_lists(const mbedtls_x509_crl *crl, struct tls_description *description)
 {
     for (; crl != NULL; crl = crl->next) {
         uint64_t next_ms = milliseconds_of(&crl->next_update);
         uint64_t first_ms = description->crl_next_update_ms;
-        description->crl_entries += count_entries(crl);
         if (description->crl_count++ == 0 ||
             (next_ms != 0 && (first_ms == 0 || next_ms < first_ms))) {
             description->crl_next_update_ms = next_ms;
@@ -504,4 +492,5 @@ void tls_credentials_describe(const struct tls_credentials *credentials,
         describe_chain(credentials->ca, &description->ca);
     }
     describe_lists(tls_revocations_lists(credentials->revocations), description);
+    description->crl_entries = tls_revocations_entries(credentials->revocations);
 }

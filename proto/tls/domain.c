@@ -1,12 +1,12 @@
 #include "proto/tls/domain.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "proto/tls/address.h"
 #include "proto/tls/member.h"
 
 struct tls_domain {
@@ -89,21 +89,10 @@ void tls_domain_status(struct tls_domain *domain, struct tls_domain_status *stat
 static bool read_peer(nng_stream *stream, struct sockaddr_storage *peer)
 {
     nng_sockaddr address = {.s_family = NNG_AF_UNSPEC};
-    memset(peer, 0, sizeof *peer);
     if (nng_stream_get_addr(stream, NNG_OPT_REMADDR, &address) != 0) {
         return false;
     }
-    if (address.s_family == NNG_AF_INET) {
-        struct sockaddr_in *in = (struct sockaddr_in *)(void *)peer;
-        in->sin_family = AF_INET;
-        in->sin_port = address.s_in.sa_port;
-        in->sin_addr.s_addr = address.s_in.sa_addr;
-    } else if (address.s_family == NNG_AF_INET6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)peer;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = address.s_in6.sa_port;
-        memcpy(&in6->sin6_addr, address.s_in6.sa_addr, sizeof in6->sin6_addr);
-    }
+    (void)tls_address_read(&address, peer);
     return true;
 }
 

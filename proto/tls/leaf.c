@@ -110,24 +110,6 @@ bool tls_name_is_address(const char *server_name)
     return read_address(server_name, address) != 0;
 }
 
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
-}
-
-static bool same_name(struct view a, struct view b)
-{
-    if (a.length != b.length) {
-        return false;
-    }
-    for (size_t i = 0; i < a.length; i++) {
-        if (lower(a.bytes[i]) != lower(b.bytes[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static size_t first_label(struct view name)
 {
     size_t length = 0;
@@ -146,13 +128,14 @@ static struct view without(struct view name, size_t length)
 static bool holds(struct view pattern, struct view name)
 {
     if (pattern.length < 2 || pattern.bytes[0] != '*' || pattern.bytes[1] != LABEL_END) {
-        return same_name(pattern, name);
+        return view_equal_any_case(pattern, name);
     }
     struct view domain = without(pattern, 2);
     size_t top = first_label(domain) + 1; /* where its second label begins */
     bool two_labels = top > 1 && top < domain.length && domain.bytes[top] != LABEL_END;
     size_t label = first_label(name);
-    return two_labels && label > 0 && same_name(without(pattern, 1), without(name, label));
+    return two_labels && label > 0 &&
+           view_equal_any_case(without(pattern, 1), without(name, label));
 }
 
 enum tls_refusal tls_leaf_server(const mbedtls_x509_crt *leaf, const char *server_name)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/tls/pem.h"
+#include "proto/view.h"
 
 struct list {
     const mbedtls_x509_crl *crl;
@@ -22,30 +23,17 @@ struct tls_revocations {
 
 /* ---- Names ---- */
 
-static unsigned char lower(unsigned char c)
+static struct view bytes_of(const mbedtls_x509_buf *from)
 {
-    return c >= 'A' && c <= 'Z' ? (unsigned char)(c - 'A' + 'a') : c;
-}
-
-static bool same_bytes(const mbedtls_x509_buf *a, const mbedtls_x509_buf *b)
-{
-    return a->len == b->len && (a->len == 0 || memcmp(a->p, b->p, a->len) == 0);
-}
-
-static bool same_text(const mbedtls_x509_buf *a, const mbedtls_x509_buf *b)
-{
-    size_t i = 0;
-    while (i < a->len && i < b->len && lower(a->p[i]) == lower(b->p[i])) {
-        i++;
-    }
-    return i == a->len && i == b->len;
+    return (struct view){from->p, from->len};
 }
 
 /* Authorities write the same name as one kind of string here and as another there, so kinds are
  * not compared (RFC 5280, 7.1). */
 static bool same_name(const mbedtls_x509_name *a, const mbedtls_x509_name *b)
 {
-    while (a != NULL && b != NULL && same_bytes(&a->oid, &b->oid) && same_text(&a->val, &b->val)) {
+    while (a != NULL && b != NULL && view_equal(bytes_of(&a->oid), bytes_of(&b->oid)) &&
+           view_equal_any_case(bytes_of(&a->val), bytes_of(&b->val))) {
         a = a->next;
         b = b->next;
     }
@@ -244,6 +232,15 @@ bool tls_revocations_hold(const struct tls_revocations *revocations,
         }
     }
     return false;
+}
+
+uint32_t tls_revocations_entries(const struct tls_revocations *revocations)
+{
+    size_t entries = 0;
+    for (size_t i = 0; revocations != NULL && i < revocations->count; i++) {
+        entries += revocations->lists[i].count;
+    }
+    return (uint32_t)entries;
 }
 
 const mbedtls_x509_crl *tls_revocations_lists(const struct tls_revocations *revocations)

@@ -11,6 +11,7 @@
 #include <mbedtls/x509_crt.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct tls_revocations;
 
@@ -24,6 +25,9 @@ void tls_revocations_free(struct tls_revocations *revocations); /* accepts NULL 
  * holds nobody. Any thread; it takes as long for a list of a million. */
 bool tls_revocations_hold(const struct tls_revocations *revocations,
                           const mbedtls_x509_crt *certificate);
+
+/* Certificates on all of them; 0 for NULL. Any thread. */
+uint32_t tls_revocations_entries(const struct tls_revocations *revocations);
 
 /* The lists, in the order of the text, linked by `next`; NULL for NULL. */
 const mbedtls_x509_crl *tls_revocations_lists(const struct tls_revocations *revocations);

@@ -1,12 +1,12 @@
 #include "server/net/door.h"
 
-#include <netinet/in.h>
 #include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "proto/limits.h"
+#include "proto/tls/address.h"
 #include "proto/tls/domain.h"
 #include "server/log.h"
 #include "server/net/door_stock.h"
@@ -27,23 +27,13 @@ uint64_t door_now_ms(void)
 static bool read_address(nng_pipe pipe, char to[REMOTE_END_MAX])
 {
     nng_sockaddr address = {.s_family = NNG_AF_UNSPEC};
-    struct sockaddr_in in = {.sin_family = AF_INET};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+    struct sockaddr_storage peer;
     (void)nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &address);
-    switch (address.s_family) {
-    case NNG_AF_INET:
-        in.sin_addr.s_addr = address.s_in.sa_addr;
-        in.sin_port = address.s_in.sa_port;
-        remote_end_write((const struct sockaddr *)(const void *)&in, to);
-        return true;
-    case NNG_AF_INET6:
-        memcpy(&in6.sin6_addr, address.s_in6.sa_addr, sizeof in6.sin6_addr);
-        in6.sin6_port = address.s_in6.sa_port;
-        remote_end_write((const struct sockaddr *)(const void *)&in6, to);
-        return true;
-    default:
+    if (!tls_address_read(&address, &peer)) {
         return false;
     }
+    remote_end_write((const struct sockaddr *)(const void *)&peer, to);
+    return true;
 }
 
 /* Who the peer is, by its verified certificate. */

@@ -86,7 +86,7 @@ void door_deinit(struct door *door);
  * by the caller without it. */
 nng_pipe door_condemn(struct pipe *pipe, const char *reason);
 
-/* CLOCK_MONOTONIC in ms: for what stays within an endpoint. */
+/* CLOCK_MONOTONIC in ms: for what stays within the endpoints and the gate before them. */
 uint64_t door_now_ms(void);
 
 /* For door.c: the thread, in watchdog.c. */

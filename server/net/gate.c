@@ -3,10 +3,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "server/log.h"
 #include "server/net/addresses.h"
+#include "server/net/door.h"
 #include "server/net/remote_ends.h"
 
 /* Of each reason. */
@@ -26,7 +26,7 @@ struct gate {
 const char *gate_refusal_text(unsigned refusal)
 {
     static const char *const texts[] = {
-#define TEXT(name, text) [GATE_REFUSED_##name - (unsigned)TLS_REFUSAL_COUNT] = (text),
+#define TEXT(name, text) [GATE_REFUSED_##name - (unsigned) TLS_REFUSAL_COUNT] = (text),
         GATE_REFUSALS(TEXT)
 #undef TEXT
     };
@@ -88,11 +88,8 @@ void gate_memory_parts(const struct gate_options *options,
 static enum tls_refusal arrive(void *context, const struct sockaddr *peer)
 {
     struct gate *gate = context;
-    struct timespec now;
     (void)pthread_mutex_lock(&gate->lock);
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    enum tls_refusal refusal = addresses_arrive(gate->addresses, peer, now_ms);
+    enum tls_refusal refusal = addresses_arrive(gate->addresses, peer, door_now_ms());
     (void)pthread_mutex_unlock(&gate->lock);
     return refusal;
 }

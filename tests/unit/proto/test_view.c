@@ -19,6 +19,11 @@ static void equality(void **state)
     assert_false(view_equal(view_of("abc"), view_of("abd")));
     assert_false(view_equal(view_of("abc"), view_of("ab")));
     assert_false(view_equal((struct view){0}, view_of("a")));
+    assert_true(view_equal_any_case((struct view){0}, view_of("")));
+    assert_true(view_equal_any_case(view_of("aZ-09@[`{"), view_of("Az-09@[`{")));
+    assert_false(view_equal_any_case(view_of("@["), view_of("`{")));
+    assert_false(view_equal_any_case(view_of("abc"), view_of("AB")));
+    assert_false(view_equal_any_case(view_of("\xc3\x84"), view_of("\xc3\xa4")));
 }
 
 static void good_text(void **state)
