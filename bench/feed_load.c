@@ -137,16 +137,6 @@ static void *drive(void *context)
     return NULL;
 }
 
-static struct activity_feed_info feed_info(void)
-{
-    struct activity_error error;
-    activity_result *result;
-    assert_ok(activity_get_server_info(client, NULL, &result, &error), error);
-    struct activity_feed_info info = activity_result_server_info(result)->feed;
-    activity_result_free(result);
-    return info;
-}
-
 static void measure_progress(uint32_t milliseconds, uint32_t windows)
 {
     static const struct changes_pace paced = {
@@ -164,12 +154,12 @@ static void measure_progress(uint32_t milliseconds, uint32_t windows)
         follower_start(&follower);
         sleep_ms(1200);
         assert_int_equal(pthread_create(&thread, NULL, drive, &driving), 0);
-        struct activity_feed_info before = feed_info();
+        struct activity_feed_info before = feed_info(client);
         uint64_t began = measure_ns();
         atomic_store(&sink.keep, true);
         (void)changes_record(client, milliseconds, &paced);
         double seconds = (double)(measure_ns() - began) / 1e9;
-        struct activity_feed_info after = feed_info();
+        struct activity_feed_info after = feed_info(client);
         atomic_store(&driving.stop, true);
         (void)pthread_join(thread, NULL);
         follower_stop(&follower);

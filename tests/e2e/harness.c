@@ -148,6 +148,16 @@ char *scene_read(const char *path)
 
 /* ---- Servers ---- */
 
+struct activity_feed_info feed_info(activity_client *client)
+{
+    struct activity_error error;
+    activity_result *result;
+    assert_ok(activity_get_server_info(client, NULL, &result, &error), error);
+    const struct activity_feed_info info = activity_result_server_info(result)->feed;
+    activity_result_free(result);
+    return info;
+}
+
 uint16_t free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -82,6 +82,9 @@ activity_client *client_of(const struct server *server, const char *who, const c
  * for a few calls of this thread. */
 void client_options(struct activity_options *options, const struct server *server, const char *who);
 
+/* How the server's feed stands, by GetServerInfo. */
+struct activity_feed_info feed_info(activity_client *client);
+
 uint16_t free_port(void);
 void sleep_ms(unsigned milliseconds);
 uint64_t now_ms(void);

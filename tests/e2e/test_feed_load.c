@@ -227,19 +227,14 @@ static void test_progress_is_merged_and_arrives(void **state)
     struct feed_load load = {.server = &server, .who = "worker", .per_second = 200};
     follower_start(&follower);
     feed_load_start(&load);
-    activity_result *result;
     uint64_t began = now_ms();
-    assert_ok(activity_get_server_info(worker, NULL, &result, &error), error);
-    struct activity_feed_info before = activity_result_server_info(result)->feed;
-    activity_result_free(result);
+    const struct activity_feed_info before = feed_info(worker);
     uint64_t updates = drive(worker, test_count(1000));
     proxy_hold(proxy, true); /* frames are lost on purpose */
     updates += drive(worker, test_count(1000));
     proxy_cut(proxy);
     proxy_hold(proxy, false);
-    assert_ok(activity_get_server_info(worker, NULL, &result, &error), error);
-    struct activity_feed_info after = activity_result_server_info(result)->feed;
-    activity_result_free(result);
+    const struct activity_feed_info after = feed_info(worker);
     uint64_t elapsed = now_ms() - began;
     feed_load_stop(&load);
     assert_true(follower_await(&follower, feed_head(worker).sequence, 20000));

@@ -87,21 +87,12 @@ static void end_wait(struct waiting *waiting)
     assert_ok(waiting->code, waiting->error);
 }
 
-static uint64_t parked(void)
-{
-    activity_result *result;
-    assert_ok(activity_get_server_info(worker, NULL, &result, &error), error);
-    uint64_t count = activity_result_server_info(result)->feed.parked;
-    activity_result_free(result);
-    return count;
-}
-
 static void await_parked(uint64_t count)
 {
-    for (unsigned i = 0; i < 1000 && parked() != count; i++) {
+    for (unsigned i = 0; i < 1000 && feed_info(worker).parked != count; i++) {
         sleep_ms(10);
     }
-    assert_int_equal(parked(), count);
+    assert_int_equal(feed_info(worker).parked, count);
 }
 
 static void test_a_job_by_percent_and_by_end(void **state)
@@ -307,7 +298,7 @@ static void test_a_crowd_does_not_starve_commands(void **state)
     for (uint32_t percent = 1; percent <= 100; percent++) {
         set_percent(job, percent);
     }
-    assert_int_equal(parked(), (uint64_t)PRINCIPALS * each);
+    assert_int_equal(feed_info(worker).parked, (uint64_t)PRINCIPALS * each);
     /* The server stops: everybody is answered, and it does not wait for their time. */
     uint64_t began = now_ms();
     assert_int_equal(server_stop(&server), 0);

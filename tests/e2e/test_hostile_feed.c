@@ -32,22 +32,13 @@ static int tear_down(void **state)
     return 0;
 }
 
-static uint64_t subscribers(void)
-{
-    activity_result *result;
-    assert_ok(activity_get_server_info(worker, NULL, &result, &error), error);
-    uint64_t count = activity_result_server_info(result)->feed.subscribers;
-    activity_result_free(result);
-    return count;
-}
-
 static void await_subscribers(uint64_t count)
 {
     uint64_t end = now_ms() + 20000;
-    while (subscribers() != count && now_ms() < end) {
+    while (feed_info(worker).subscribers != count && now_ms() < end) {
         sleep_ms(50);
     }
-    assert_int_equal(subscribers(), count);
+    assert_int_equal(feed_info(worker).subscribers, count);
 }
 
 static struct peer *subscribe(const char *who)
@@ -90,7 +81,7 @@ static void test_refused_peers_get_no_byte(void **state)
         make_event();
         uint8_t byte;
         assert_false(peer != NULL && peer_read(peer, &byte, 1));
-        assert_int_equal(subscribers(), 1);
+        assert_int_equal(feed_info(worker).subscribers, 1);
         assert_told(watcher);
         peer_close(peer);
     }
@@ -191,7 +182,7 @@ static void test_a_silent_subscriber(void **state)
         make_event();
         assert_told(watcher);
     }
-    assert_int_equal(subscribers(), 2);
+    assert_int_equal(feed_info(worker).subscribers, 2);
     peer_close(watcher);
     peer_reset(silent);
     await_subscribers(0);

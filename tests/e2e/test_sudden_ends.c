@@ -59,15 +59,6 @@ static uint64_t make_activity(void)
     return created.job_id;
 }
 
-static struct activity_feed_info feed_info(void)
-{
-    activity_result *result;
-    assert_ok(activity_get_server_info(good, NULL, &result, &error), error);
-    struct activity_feed_info info = activity_result_server_info(result)->feed;
-    activity_result_free(result);
-    return info;
-}
-
 /* Both endpoints serve those who come anew. */
 static void assert_both_listen(void)
 {
@@ -99,7 +90,7 @@ static void reset_at(unsigned stage, int fd)
 static void test_resets_in_the_handshake(void **state)
 {
     (void)state;
-    (void)feed_info();
+    (void)feed_info(good);
     size_t before = server_descriptors(&server);
     struct steady *steady = steady_start(&server);
     uint64_t seed = 6;
@@ -202,10 +193,10 @@ static void die_ungreeted(void)
 static void await_no_subscriber(void)
 {
     uint64_t end = now_ms() + 15000;
-    while (feed_info().subscribers > 0 && now_ms() < end) {
+    while (feed_info(good).subscribers > 0 && now_ms() < end) {
         sleep_ms(50);
     }
-    assert_int_equal(feed_info().subscribers, 0);
+    assert_int_equal(feed_info(good).subscribers, 0);
 }
 
 static void test_deaths_under_load(void **state)
@@ -236,10 +227,10 @@ static void test_deaths_under_load(void **state)
     await_no_subscriber();
     assert_descriptors(&server, before + 2, 15000);
     uint64_t end = now_ms() + 15000;
-    while (feed_info().parked > 0 && now_ms() < end) {
+    while (feed_info(good).parked > 0 && now_ms() < end) {
         sleep_ms(50);
     }
-    assert_int_equal(feed_info().parked, 0);
+    assert_int_equal(feed_info(good).parked, 0);
     assert_both_listen();
 }
 
@@ -247,7 +238,7 @@ static void test_deaths_under_load(void **state)
 static void test_killed_clients(void **state)
 {
     (void)state;
-    (void)feed_info();
+    (void)feed_info(good);
     size_t before = server_descriptors(&server);
     char wait[128];
     (void)snprintf(wait, sizeof wait, "exec $ctl wait %llu", (unsigned long long)make_activity());
@@ -258,7 +249,8 @@ static void test_killed_clients(void **state)
             ctl_start(wait, "wait"),
         };
         uint64_t end = now_ms() + 20000;
-        while ((feed_info().subscribers == 0 || feed_info().parked == 0) && now_ms() < end) {
+        while ((feed_info(good).subscribers == 0 || feed_info(good).parked == 0) &&
+               now_ms() < end) {
             sleep_ms(10);
         }
         assert_true(now_ms() < end);

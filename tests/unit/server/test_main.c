@@ -22,21 +22,11 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/server/shell.h"
+
 static char folder[] = "/tmp/activityd-main-XXXXXX";
 static char output[64 * 1024];
 static const char *terminal; /* NULL: the test's own, if any */
-
-static void shell(const char *line)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)execl("/bin/sh", "sh", "-c", line, "sh", folder, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
 
 /* Starts activityd in the folder with a command line of words; its output goes to the file "out".
  */
@@ -274,7 +264,7 @@ static void test_one_server_for_a_folder_and_an_address(void **state)
 static void test_development_without_a_policy(void **state)
 {
     (void)state;
-    shell("mkdir -p $1/bare && cp -r $1/data/tls $1/bare");
+    shell_in(folder, "mkdir -p $1/bare && cp -r $1/data/tls $1/bare");
     char line[512];
     (void)snprintf(line, sizeof line,
                    "--dev --data-dir bare --listen tls+tcp://127.0.0.1:%u --feed-listen none",
@@ -339,7 +329,8 @@ static int setup(void **state)
     if (mkdtemp(folder) == NULL) {
         return -1;
     }
-    shell(
+    shell_in(
+        folder,
         ".make/devcerts.sh $1/data && : >$1/empty.conf && printf '\\nslots = 3\\n' >$1/wrong.conf "
         "&& echo 'rule \"x\" { methods = {read} tenant = t }' >$1/wrong.policy");
     return 0;
@@ -348,7 +339,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    shell("rm -rf $1");
+    shell_in(folder, "rm -rf $1");
     return 0;
 }
 

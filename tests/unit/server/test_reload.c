@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +21,7 @@
 #include "proto/frame.h"
 #include "server/log.h"
 #include "server/reload.h"
+#include "tests/unit/server/shell.h"
 
 #define EPOCH  0x1122334455667788ull
 #define DAY_MS (24ull * 3600 * 1000)
@@ -141,18 +141,6 @@ static void assert_refused(size_t n, uint64_t token, enum status_code code, cons
 
 /* ---- Files ---- */
 
-static void shell(const char *line)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)execl("/bin/sh", "sh", "-c", line, "sh", folder, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
-
 static void name(char to[CONFIG_TEXT_MAX], const char *file)
 {
     (void)snprintf(to, CONFIG_TEXT_MAX, "%s/%s", folder, file);
@@ -176,7 +164,7 @@ static int make(void **state)
     atomic_store(&credentials_put, 0);
     atomic_store(&policies_put, 0);
     replies.count = 0;
-    shell("cp $1/server.crt.good $1/server.crt; cp $1/policy.good $1/policy");
+    shell_in(folder, "cp $1/server.crt.good $1/server.crt; cp $1/policy.good $1/policy");
     if (reload_read(&config, &files, error, sizeof error) != 0) {
         print_error("%s\n", error);
         return -1;
@@ -237,8 +225,9 @@ static void test_another_set(void **state)
     uint64_t start_ms = atomic_load(&wall_now_ms);
     assert_int_equal(reload_start(reload, EPOCH, true), 0);
     atomic_store(&wall_now_ms, start_ms + 1000);
-    shell("cp $1/second.crt $1/server.crt; echo 'rule \"spiffe://t/one\" { methods = {read} "
-          "tenant = t }' >$1/policy; chmod 600 $1/policy");
+    shell_in(folder,
+             "cp $1/second.crt $1/server.crt; echo 'rule \"spiffe://t/one\" { methods = {read} "
+             "tenant = t }' >$1/policy; chmod 600 $1/policy");
     name(config.key, "second.key");
     assert_int_equal(reload_submit(reload, 7, FAR), 0);
     const struct frame_reply frame = reply(0, 7);
@@ -279,8 +268,8 @@ static void test_what_is_refused(void **state)
     reload_describe(reload, &before);
     assert_int_equal(reload_start(reload, EPOCH, true), 0);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        shell("cp $1/server.crt.good $1/server.crt; cp $1/policy.good $1/policy");
-        shell(rows[i].line);
+        shell_in(folder, "cp $1/server.crt.good $1/server.crt; cp $1/policy.good $1/policy");
+        shell_in(folder, rows[i].line);
         (void)snprintf(config.trust_domain, sizeof config.trust_domain, "%s", rows[i].trust_domain);
         assert_int_equal(reload_submit(reload, i, FAR), 0);
         assert_refused(i, i, STATUS_FAILED_PRECONDITION, "RELOAD_REFUSED", rows[i].says);
@@ -420,7 +409,8 @@ static int make_folder(void **state)
     if (mkdtemp(folder) == NULL || sem_init(&begun, 0, 0) != 0 || sem_init(&go, 0, 0) != 0) {
         return -1;
     }
-    shell(
+    shell_in(
+        folder,
         "c=.make/devcerts.sh; $c ca $1 ca && $c issue $1 server ca serverAuth DNS:localhost 90 && "
         "$c issue $1 second ca serverAuth DNS:localhost && $c crl $1 ca 99 second && "
         "mv $1/server.crt $1/server.crt.good && "
@@ -433,7 +423,7 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    shell("rm -rf $1");
+    shell_in(folder, "rm -rf $1");
     return 0;
 }
 

@@ -6,31 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "server/tls_files.h"
+#include "tests/unit/server/shell.h"
 
 #define DAY_MS (24ull * 3600 * 1000)
 
 static char folder[] = "/tmp/activityd-files-XXXXXX";
 static char error[1024];
-
-/* Runs a shell command line with the folder as $1. */
-static void shell(const char *line)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)execl("/bin/sh", "sh", "-c", line, "sh", folder, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
 
 static const char *path_of(const char *name)
 {
@@ -179,25 +166,25 @@ static int make_folder(void **state)
     if (mkdtemp(folder) == NULL) {
         return -1;
     }
-    shell("c=.make/devcerts.sh; $c ca $1 ca && $c ca $1 second 9 && "
-          "$c issue $1 server ca serverAuth DNS:localhost 20 && "
-          "$c issue $1 other ca serverAuth DNS:localhost && "
-          "$c issue $1 client second clientAuth URI:spiffe://t/c && "
-          "$c crl $1 ca 30 && mv $1/ca.crl $1/none.crl && "
-          "$c crl $1 ca -3 other && mv $1/ca.crl $1/stale.crl && "
-          "$c crl $1 ca 20 other && mv $1/ca.crl $1/one.crl && "
-          "$c crl $1 ca 10 other server && mv $1/ca.crl $1/two.crl && "
-          "$c crl $1 second 10 client && cat $1/one.crl $1/second.crl >$1/both.crl && "
-          "cat $1/ca.crt $1/second.crt >$1/two.crt && "
-          "printf garbage >$1/garbage; : >$1/empty; "
-          "{ cat $1/ca.crt; sed 's/^MII/AAA/' $1/second.crt; } >$1/half.crt");
+    shell_in(folder, "c=.make/devcerts.sh; $c ca $1 ca && $c ca $1 second 9 && "
+                     "$c issue $1 server ca serverAuth DNS:localhost 20 && "
+                     "$c issue $1 other ca serverAuth DNS:localhost && "
+                     "$c issue $1 client second clientAuth URI:spiffe://t/c && "
+                     "$c crl $1 ca 30 && mv $1/ca.crl $1/none.crl && "
+                     "$c crl $1 ca -3 other && mv $1/ca.crl $1/stale.crl && "
+                     "$c crl $1 ca 20 other && mv $1/ca.crl $1/one.crl && "
+                     "$c crl $1 ca 10 other server && mv $1/ca.crl $1/two.crl && "
+                     "$c crl $1 second 10 client && cat $1/one.crl $1/second.crl >$1/both.crl && "
+                     "cat $1/ca.crt $1/second.crt >$1/two.crt && "
+                     "printf garbage >$1/garbage; : >$1/empty; "
+                     "{ cat $1/ca.crt; sed 's/^MII/AAA/' $1/second.crt; } >$1/half.crt");
     return 0;
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    shell("rm -rf $1");
+    shell_in(folder, "rm -rf $1");
     return 0;
 }
 

@@ -3,44 +3,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "tests/unit/proto/tls/tls_memory.h"
+#include "tests/unit/proto/tls/tls_cast.h"
 
 /* Keys, each with a certificate or two. */
-static struct mint_key root_key;
 static struct mint_key next_key; /* the root's of tomorrow, under the same name */
-static struct mint_key middle_key;
-static struct mint_key leaf_key;
 static struct mint_key spare_key;
-static struct mint_key p384_key;
-static struct mint_key rsa_key;
-static struct mint_key weak_key;
 
-static char root_text[MINT_TEXT_MAX];
 static char next_text[MINT_TEXT_MAX];
 static char middle_text[MINT_TEXT_MAX]; /* serial 8 of the root */
-static char key_text[MINT_TEXT_MAX];
 static char spare_key_text[MINT_TEXT_MAX];
-static char server_text[MINT_TEXT_MAX]; /* serial 2 of the root */
-static char client_text[MINT_TEXT_MAX]; /* serial 3 of the root */
-
-static struct der authority;
-static struct der client;
-static struct der server;
-
-static const mbedtls_ssl_protocol_version versions[] = {MBEDTLS_SSL_VERSION_TLS1_2,
-                                                        MBEDTLS_SSL_VERSION_TLS1_3};
-
-static void certify(char *text, const char *subject, struct mint_key *key, const char *issuer,
-                    struct mint_key *issuer_key, uint32_t serial, const struct der *extensions)
-{
-    text[0] = '\0';
-    memory_issue(text, &(struct mint_order){.subject = subject,
-                                            .issuer = issuer,
-                                            .key = key,
-                                            .issuer_key = issuer_key,
-                                            .serial = serial,
-                                            .extensions = extensions});
-}
 
 /* Both texts, one after the other; `to` has MINT_TEXT_MAX. */
 static void join(char *to, const char *first, const char *second)
@@ -53,52 +24,32 @@ static void join(char *to, const char *first, const char *second)
 static int set_up(void **state)
 {
     (void)state;
-    struct tls_credentials *initialises = tls_credentials_new(TLS_CLIENT);
-    assert_non_null(initialises);
-    tls_credentials_release(initialises);
-    mint_key_make(&root_key, MINT_P256);
+    cast_make();
     mint_key_make(&next_key, MINT_P256);
-    mint_key_make(&middle_key, MINT_P256);
-    mint_key_make(&leaf_key, MINT_P256);
     mint_key_make(&spare_key, MINT_P256);
-    mint_key_make(&p384_key, MINT_P384);
-    mint_key_make(&rsa_key, MINT_RSA_2048);
-    mint_key_make(&weak_key, MINT_RSA_1024);
-    mint_key_pem(key_text, &leaf_key);
     mint_key_pem(spare_key_text, &spare_key);
-    memory_authority(&authority);
-    memory_leaf(&client, MINT_FOR_CLIENT, MEMORY_CLIENT, NULL);
-    memory_leaf(&server, MINT_FOR_SERVER, NULL, "localhost");
-    certify(root_text, "root", &root_key, "root", &root_key, 1, &authority);
     certify(next_text, "root", &next_key, "root", &next_key, 1, &authority);
     certify(middle_text, "middle", &middle_key, "root", &root_key, 8, &authority);
-    certify(server_text, "server", &leaf_key, "root", &root_key, 2, &server);
-    certify(client_text, "client", &leaf_key, "root", &root_key, 3, &client);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    mint_key_free(&root_key);
+    cast_free();
     mint_key_free(&next_key);
-    mint_key_free(&middle_key);
-    mint_key_free(&leaf_key);
     mint_key_free(&spare_key);
-    mint_key_free(&p384_key);
-    mint_key_free(&rsa_key);
-    mint_key_free(&weak_key);
     return 0;
 }
 
 static struct tls_credentials *server_credentials(void)
 {
-    return memory_credentials(TLS_SERVER, root_text, NULL, server_text, key_text);
+    return memory_credentials(TLS_SERVER, root_text, NULL, server_text, leaf_key_text);
 }
 
 static struct tls_credentials *client_credentials(void)
 {
-    return memory_credentials(TLS_CLIENT, root_text, NULL, client_text, key_text);
+    return memory_credentials(TLS_CLIENT, root_text, NULL, client_text, leaf_key_text);
 }
 
 /* What the server makes of the client; of a good one, the client thinks well of the server, too. */
@@ -183,7 +134,8 @@ static void test_authorities_that_are_refused(void **state)
     char text[MINT_TEXT_MAX];
     struct tls_credentials *credentials = client_credentials();
     expect_refusal(credentials, tls_credentials_ca, "", "holds no certificate in PEM form");
-    expect_refusal(credentials, tls_credentials_ca, key_text, "holds no certificate in PEM form");
+    expect_refusal(credentials, tls_credentials_ca, leaf_key_text,
+                   "holds no certificate in PEM form");
     expect_refusal(credentials, tls_credentials_ca, TORN, "certificate number 1 cannot be read");
     expect_refusal(credentials, tls_credentials_ca, client_text,
                    "the certificate of CN=client is no authority's");
@@ -231,7 +183,7 @@ static void test_certificates_that_are_refused(void **state)
     tls_credentials_release(credentials);
 
     /* A client's is for its server to judge. */
-    credentials = memory_fill(TLS_CLIENT, root_text, NULL, server_text, key_text);
+    credentials = memory_fill(TLS_CLIENT, root_text, NULL, server_text, leaf_key_text);
     tls_credentials_release(credentials);
 }
 
@@ -259,7 +211,8 @@ static void test_keys_that_are_refused(void **state)
     (void)state;
     char text[MINT_TEXT_MAX];
     struct tls_credentials *credentials = memory_fill(TLS_SERVER, root_text, NULL, NULL, NULL);
-    expect_refusal(credentials, tls_credentials_key, key_text, "is not the key of the certificate");
+    expect_refusal(credentials, tls_credentials_key, leaf_key_text,
+                   "is not the key of the certificate");
     tls_credentials_release(credentials);
 
     credentials = memory_fill(TLS_SERVER, root_text, NULL, server_text, NULL);
@@ -282,7 +235,7 @@ static void test_keys_that_are_refused(void **state)
     char error[512];
     join(text, root_text, client_text);
     assert_int_equal(tls_credentials_cert(credentials, text, error, sizeof error), 0);
-    expect_refusal(credentials, tls_credentials_key, key_text, "is not the first in its file");
+    expect_refusal(credentials, tls_credentials_key, leaf_key_text, "is not the first in its file");
     tls_credentials_release(credentials);
 }
 
@@ -352,7 +305,7 @@ static void test_what_is_refused_changes_nothing(void **state)
     struct tls_description after;
     lists_of(crl, "root", &root_key, (const uint32_t[]){1000}, 1);
     struct tls_credentials *serving =
-        memory_fill(TLS_SERVER, root_text, crl, server_text, key_text);
+        memory_fill(TLS_SERVER, root_text, crl, server_text, leaf_key_text);
     tls_credentials_describe(serving, &before);
     assert_int_equal(tls_credentials_ca(serving, client_text, error, sizeof error), -1);
     assert_int_equal(tls_credentials_crl(serving, "", error, sizeof error), -1);
@@ -377,12 +330,12 @@ static void test_what_came_before_is_replaced(void **state)
     struct tls_description description;
     lists_of(crl, "root", &root_key, (const uint32_t[]){3}, 1);
     struct tls_credentials *serving =
-        memory_fill(TLS_SERVER, root_text, crl, server_text, key_text);
+        memory_fill(TLS_SERVER, root_text, crl, server_text, leaf_key_text);
 
     /* Another certificate, with another key: the old one went with the old certificate. */
     certify(text, "renewed", &spare_key, "root", &root_key, 20, &server);
     assert_int_equal(tls_credentials_cert(serving, text, error, sizeof error), 0);
-    assert_int_equal(tls_credentials_key(serving, key_text, error, sizeof error), -1);
+    assert_int_equal(tls_credentials_key(serving, leaf_key_text, error, sizeof error), -1);
     assert_int_equal(tls_credentials_key(serving, spare_key_text, error, sizeof error), 0);
     /* Other authorities: the lists of the old ones went with them. */
     assert_int_equal(tls_credentials_ca(serving, root_text, error, sizeof error), 0);
@@ -413,7 +366,7 @@ static void test_a_certificate_without_its_key_is_not_used(void **state)
     char text[MINT_TEXT_MAX];
     struct tls_credentials *calling = client_credentials();
     struct tls_credentials *serving =
-        memory_fill(TLS_SERVER, root_text, NULL, server_text, key_text);
+        memory_fill(TLS_SERVER, root_text, NULL, server_text, leaf_key_text);
     certify(text, "renewed", &spare_key, "root", &root_key, 20, &server);
     assert_int_equal(tls_credentials_cert(serving, text, error, sizeof error), 0);
     assert_int_equal(tls_credentials_ready(serving), 0);
@@ -449,10 +402,10 @@ static void expect_authority(struct mint_key *key, mbedtls_md_type_t hash)
                              .count = 1};
     memory_list(crl, &list);
     for (size_t i = 0; i < 4; i++) {
-        struct tls_credentials *serving =
-            memory_credentials(TLS_SERVER, ca, i < 2 ? NULL : crl, texts[TLS_SERVER], key_text);
+        struct tls_credentials *serving = memory_credentials(TLS_SERVER, ca, i < 2 ? NULL : crl,
+                                                             texts[TLS_SERVER], leaf_key_text);
         struct tls_credentials *calling =
-            memory_fill(TLS_CLIENT, ca, NULL, texts[TLS_CLIENT], key_text);
+            memory_fill(TLS_CLIENT, ca, NULL, texts[TLS_CLIENT], leaf_key_text);
         tls_credentials_versions(calling, versions[i % 2], versions[i % 2]);
         assert_int_equal(tls_credentials_ready(calling), 0);
         assert_int_equal(meet(calling, serving), i < 2 ? TLS_ACCEPTED : TLS_REFUSED_REVOKED);
@@ -483,10 +436,10 @@ static void test_an_authority_with_two_keys(void **state)
     lists_of(crl, "root", &next_key, (const uint32_t[]){33}, 1);
     certify(revoked_text, "client", &leaf_key, "root", &root_key, 33, &client);
     struct tls_credentials *serving =
-        memory_credentials(TLS_SERVER, ca, crl, server_text, key_text);
+        memory_credentials(TLS_SERVER, ca, crl, server_text, leaf_key_text);
     struct tls_credentials *good = client_credentials();
     struct tls_credentials *revoked =
-        memory_credentials(TLS_CLIENT, root_text, NULL, revoked_text, key_text);
+        memory_credentials(TLS_CLIENT, root_text, NULL, revoked_text, leaf_key_text);
     assert_int_equal(meet(good, serving), TLS_ACCEPTED);
     assert_int_equal(meet(revoked, serving), TLS_REFUSED_REVOKED);
     tls_credentials_release(good);
@@ -558,12 +511,12 @@ static void test_an_authority_that_is_revoked_itself_is_none(void **state)
     for (int middle_first = 0; middle_first < 2; middle_first++) {
         join(ca, middle_first ? middle_text : root_text, middle_first ? root_text : middle_text);
         for (int with_list = 0; with_list < 2; with_list++) {
-            struct tls_credentials *serving =
-                memory_credentials(TLS_SERVER, ca, with_list ? crl : NULL, server_text, key_text);
+            struct tls_credentials *serving = memory_credentials(
+                TLS_SERVER, ca, with_list ? crl : NULL, server_text, leaf_key_text);
             struct tls_credentials *calling =
-                memory_credentials(TLS_CLIENT, root_text, NULL, alone, key_text);
+                memory_credentials(TLS_CLIENT, root_text, NULL, alone, leaf_key_text);
             struct tls_credentials *complete =
-                memory_credentials(TLS_CLIENT, root_text, NULL, with, key_text);
+                memory_credentials(TLS_CLIENT, root_text, NULL, with, leaf_key_text);
             struct tls_credentials *direct = client_credentials();
             assert_int_equal(meet(calling, serving),
                              with_list ? TLS_REFUSED_UNTRUSTED : TLS_ACCEPTED);
@@ -622,7 +575,8 @@ static void test_description(void **state)
                               .from_s = -3 * MEMORY_DAY,
                               .until_s = -2 * MEMORY_DAY};
     memory_list(crl, &list);
-    struct tls_credentials *credentials = memory_credentials(TLS_SERVER, ca, crl, cert, key_text);
+    struct tls_credentials *credentials =
+        memory_credentials(TLS_SERVER, ca, crl, cert, leaf_key_text);
     tls_credentials_describe(credentials, &description);
     assert_string_equal(description.own.subject, "CN=server");
     expect_around(description.own.not_after_ms, 9 * MEMORY_DAY);
@@ -641,7 +595,7 @@ static void test_description(void **state)
     order.subject = "";
     memory_issue(cert, &order);
     join(cert, cert, middle_text);
-    credentials = memory_credentials(TLS_SERVER, root_text, NULL, cert, key_text);
+    credentials = memory_credentials(TLS_SERVER, root_text, NULL, cert, leaf_key_text);
     tls_credentials_describe(credentials, &description);
     assert_string_equal(description.own.subject, "CN=middle");
     expect_around(description.own.not_after_ms, MEMORY_DAY);

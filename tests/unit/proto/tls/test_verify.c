@@ -1,81 +1,25 @@
 #include "proto/tls/verify.h"
 
-#include "tests/unit/proto/tls/tls_memory.h"
+#include "tests/unit/proto/tls/tls_cast.h"
 
-/* One key of a kind does for all who need one. */
-static struct mint_key root_key;
 static struct mint_key other_key;
-static struct mint_key middle_key;
-static struct mint_key leaf_key;
-static struct mint_key p384_key;
-static struct mint_key rsa_key;
-static struct mint_key weak_key;
 
-static char root_text[MINT_TEXT_MAX];
 static char other_text[MINT_TEXT_MAX];
-static char leaf_key_text[MINT_TEXT_MAX];
-static char server_text[MINT_TEXT_MAX];
-static char client_text[MINT_TEXT_MAX];
-
-static struct der authority;
-static struct der client;
-static struct der server;
-
-static const mbedtls_ssl_protocol_version versions[] = {MBEDTLS_SSL_VERSION_TLS1_2,
-                                                        MBEDTLS_SSL_VERSION_TLS1_3};
 
 static int set_up(void **state)
 {
     (void)state;
-    struct tls_credentials *initialises = tls_credentials_new(TLS_CLIENT);
-    assert_non_null(initialises);
-    tls_credentials_release(initialises);
-    mint_key_make(&root_key, MINT_P256);
+    cast_make();
     mint_key_make(&other_key, MINT_P256);
-    mint_key_make(&middle_key, MINT_P256);
-    mint_key_make(&leaf_key, MINT_P256);
-    mint_key_make(&p384_key, MINT_P384);
-    mint_key_make(&rsa_key, MINT_RSA_2048);
-    mint_key_make(&weak_key, MINT_RSA_1024);
-    mint_key_pem(leaf_key_text, &leaf_key);
-    memory_authority(&authority);
-    memory_leaf(&client, MINT_FOR_CLIENT, MEMORY_CLIENT, NULL);
-    memory_leaf(&server, MINT_FOR_SERVER, NULL, "localhost");
-    memory_issue(root_text, &(struct mint_order){.subject = "root",
-                                                 .issuer = "root",
-                                                 .key = &root_key,
-                                                 .issuer_key = &root_key,
-                                                 .extensions = &authority});
-    memory_issue(other_text, &(struct mint_order){.subject = "other",
-                                                  .issuer = "other",
-                                                  .key = &other_key,
-                                                  .issuer_key = &other_key,
-                                                  .extensions = &authority});
-    memory_issue(server_text, &(struct mint_order){.subject = "server",
-                                                   .issuer = "root",
-                                                   .key = &leaf_key,
-                                                   .issuer_key = &root_key,
-                                                   .serial = 2,
-                                                   .extensions = &server});
-    memory_issue(client_text, &(struct mint_order){.subject = "client",
-                                                   .issuer = "root",
-                                                   .key = &leaf_key,
-                                                   .issuer_key = &root_key,
-                                                   .serial = 3,
-                                                   .extensions = &client});
+    certify(other_text, "other", &other_key, "other", &other_key, 1, &authority);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    mint_key_free(&root_key);
+    cast_free();
     mint_key_free(&other_key);
-    mint_key_free(&middle_key);
-    mint_key_free(&leaf_key);
-    mint_key_free(&p384_key);
-    mint_key_free(&rsa_key);
-    mint_key_free(&weak_key);
     return 0;
 }
 

@@ -32,6 +32,7 @@
 #include "server/rpc/policy.h"
 #include "server/text_file.h"
 #include "server/tls_files.h"
+#include "tests/unit/server/shell.h"
 
 static struct scene {
     char folder[64];
@@ -40,18 +41,6 @@ static struct scene {
     struct tls_files tls;
     struct border border;
 } scene;
-
-static inline void scene_shell(const char *line)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)execl("/bin/sh", "sh", "-c", line, "sh", scene.folder, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
 
 static inline char *scene_text(const char *name, const char *suffix)
 {
@@ -197,17 +186,18 @@ static inline int scene_make(const char *policy)
     if (mkdtemp(scene.folder) == NULL) {
         return -1;
     }
-    scene_shell("c=.make/devcerts.sh; $c ca $1 ca && $c ca $1 foreign-ca && "
-                "$c issue $1 server ca serverAuth DNS:localhost,IP:127.0.0.1 && "
-                "for n in worker other third stranger; do "
-                "$c issue $1 $n ca clientAuth URI:spiffe://t/$n || exit 1; done && "
-                "$c issue $1 two ca clientAuth URI:spiffe://t/worker,URI:spiffe://t/other && "
-                "$c issue $1 mixed ca clientAuth URI:spiffe://t/worker,DNS:worker && "
-                "$c issue $1 none ca clientAuth - && "
-                "$c issue $1 abroad ca clientAuth URI:spiffe://u/worker && "
-                "$c issue $1 dns ca clientAuth DNS:worker && "
-                "$c issue $1 foreign foreign-ca clientAuth URI:spiffe://t/worker && "
-                "$c issue $1 expired ca clientAuth URI:spiffe://t/worker 0");
+    shell_in(scene.folder,
+             "c=.make/devcerts.sh; $c ca $1 ca && $c ca $1 foreign-ca && "
+             "$c issue $1 server ca serverAuth DNS:localhost,IP:127.0.0.1 && "
+             "for n in worker other third stranger; do "
+             "$c issue $1 $n ca clientAuth URI:spiffe://t/$n || exit 1; done && "
+             "$c issue $1 two ca clientAuth URI:spiffe://t/worker,URI:spiffe://t/other && "
+             "$c issue $1 mixed ca clientAuth URI:spiffe://t/worker,DNS:worker && "
+             "$c issue $1 none ca clientAuth - && "
+             "$c issue $1 abroad ca clientAuth URI:spiffe://u/worker && "
+             "$c issue $1 dns ca clientAuth DNS:worker && "
+             "$c issue $1 foreign foreign-ca clientAuth URI:spiffe://t/worker && "
+             "$c issue $1 expired ca clientAuth URI:spiffe://t/worker 0");
     for (int i = 0; i < 3; i++) {
         (void)snprintf(path[i], sizeof path[i], "%s/%s%s", scene.folder, files[i][0], files[i][1]);
     }
@@ -232,7 +222,7 @@ static inline void scene_end(void)
     library_fini();
     tls_domain_free(scene.border.domain);
     gate_free(scene.border.gate);
-    scene_shell("rm -rf $1");
+    shell_in(scene.folder, "rm -rf $1");
 }
 
 #endif
