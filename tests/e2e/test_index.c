@@ -38,8 +38,11 @@ static void make_index(const char *model, const char *mapping)
 static void write_configuration(void)
 {
     char text[512];
+    /* The delay runs on service time, and what is shown is the wall's, both in whole milliseconds:
+     * with one more, 200 and above are shown. */
     (void)snprintf(text, sizeof text,
                    "index = elasticsearch\n"
+                   "flush_delay_ms = 201\n"
                    "index_nodes = \"%s\"\n"
                    "index_answer_ms = 6000\n"
                    "index_retry_first_ms = 50\n"
@@ -331,8 +334,7 @@ static void fragments_travel_as_one_item_in_order(void **state)
     assert_int_equal(batch.documents, 1);
     assert_int_equal(batch.acked, 1);
     assert_int_equal(batch.ticket_count, 1);
-    /* The delay runs on one clock and the lag is shown from another, both in whole milliseconds. */
-    assert_true(batch.lag_ms >= 200 - 1);
+    assert_true(batch.lag_ms >= 200);
     assert_true(entry_of("es:orders", "o-1").updated_ms == batch.sent_time_ms);
 
     const struct activity_document_change gone = fragment("o-1", NULL);
