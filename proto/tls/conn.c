@@ -162,8 +162,10 @@ static int conn_init(nng_tls_engine_conn *conn, void *lower, nng_tls_engine_conf
     int code = set_up(conn, "");
     if (code != 0) {
         tls_domain_refuse(domain, &conn->member, TLS_REFUSED_NO_MEMORY, "");
+        return code;
     }
-    return code;
+    tls_domain_join(domain, &conn->member);
+    return 0;
 }
 
 /* Also after an init that failed, or that never was. */

@@ -130,16 +130,23 @@ enum tls_refusal tls_domain_enter(struct tls_domain *domain, struct tls_member *
     (void)pthread_mutex_lock(&domain->lock);
     *credentials = tls_credentials_hold(domain->credentials);
     member->generation = domain->generation;
+    domain->count++;
+    member->entered = true;
+    (void)pthread_mutex_unlock(&domain->lock);
+    return TLS_ACCEPTED;
+}
+
+void tls_domain_join(struct tls_domain *domain, struct tls_member *member)
+{
+    (void)pthread_mutex_lock(&domain->lock);
     member->next = domain->members;
     member->link = &domain->members;
     if (member->next != NULL) {
         member->next->link = &member->next;
     }
     domain->members = member;
-    domain->count++;
-    member->entered = true;
+    member->joined = true;
     (void)pthread_mutex_unlock(&domain->lock);
-    return TLS_ACCEPTED;
 }
 
 void tls_domain_finish(struct tls_domain *domain, struct tls_member *member, unsigned suite,
@@ -164,7 +171,9 @@ void tls_domain_leave(struct tls_domain *domain, struct tls_member *member)
         return;
     }
     (void)pthread_mutex_lock(&domain->lock);
-    *member->link = member->next;
+    if (member->joined) {
+        *member->link = member->next;
+    }
     if (member->next != NULL) {
         member->next->link = member->link;
     }

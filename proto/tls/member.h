@@ -26,6 +26,7 @@ struct tls_member {
     const mbedtls_x509_crt *chain;
     /* The domain's own, under its lock. */
     bool entered;
+    bool joined; /* it is in the list */
     bool closed;
     uint64_t generation; /* of the credentials that judged it last */
     struct tls_member *next;
@@ -36,6 +37,8 @@ struct tls_member {
  * reference, or it is refused, and that has been told. Zeroed before. */
 enum tls_refusal tls_domain_enter(struct tls_domain *domain, struct tls_member *member,
                                   nng_stream *stream, struct tls_credentials **credentials);
+/* It is whole: from now on it may be closed by a sweep. */
+void tls_domain_join(struct tls_domain *domain, struct tls_member *member);
 const char *tls_domain_trust(const struct tls_domain *domain);
 /* Its handshake is done; the chain lives until it leaves. */
 void tls_domain_finish(struct tls_domain *domain, struct tls_member *member, unsigned suite,
