@@ -28,7 +28,7 @@ static int set_up(void **state)
     (void)state;
     scene_make(&scene);
     assert_int_equal(mkdir(scene_path(&scene, "data"), 0700), 0);
-    mounted = mount("tmpfs", scene_path(&scene, "data"), "tmpfs", 0, "size=128m,mode=700") == 0;
+    mounted = mount("tmpfs", scene_path(&scene, "data"), "tmpfs", 0, "size=256m,mode=700") == 0;
     return 0;
 }
 
@@ -140,7 +140,7 @@ static void test_a_full_disk_refuses_and_comes_back(void **state)
     struct {
         char name[32];
         size_t bytes;
-    } filler = {"data/filler", (size_t)98 << 20};
+    } filler = {"data/filler", (size_t)226 << 20};
     fill_with(filler.name, filler.bytes);
     assert_int_equal(create_until_refused(client, JOBS_MAX / 2), ACTIVITY_RESOURCE_EXHAUSTED);
     assert_string_equal(error.reason, "DISK_FULL");
