@@ -3,14 +3,19 @@
  *
  * Sending. NNG hands over a message in pieces (length, header, body). They are gathered into one
  * record, written when the message ends or the record is full. Records go into NNG's ring of 16 KiB
- * of ciphertext, and what has no place there into a buffer of our own, so that mbedTLS never sees
- * a record refused: told to wait, it would keep it, and encrypt it a second time if a read or an
- * alert flushed it in between.
+ * of ciphertext, and what has no place there waits in a buffer of our own, so that mbedTLS never
+ * sees a record refused: told to wait, it would keep it, and encrypt it a second time if a read or
+ * an alert flushed it in between.
  *
- * NNG comes back by itself only while something is in its ring or while it waits to send or to
- * receive. So a piece in the middle of a message is reported as sent when it has been gathered
- * (NNG must come with the rest), and the piece that ends one only when everything is in the ring:
- * until then it is `owed`, NNG is told to wait, and comes with the same piece again. */
+ * A piece is reported as sent once all of it has been taken, and, unless more must come of the same
+ * record, is in the ring. Until then NNG is told to wait, and comes with the same piece when the
+ * ring has drained; only then, for by itself it comes only while something is in the ring, or with
+ * something new to send or to receive. (Told of a part, NNG would send the rest as an operation of
+ * its own, and forget that, with the message, if the connection were closed just then.)
+ *
+ * Full records wait until there are more of them than the ring holds. So the ring is full or empty
+ * whenever we look, and each of NNG's sends carries 16 KiB. A ring that was filled in two goes
+ * leaves in two sends; then NNG must come once more before we fill it again, or it stays so. */
 #include "proto/tls/conn.h"
 
 #include <mbedtls/error.h>
@@ -25,8 +30,9 @@
 #include "proto/tls/san.h"
 #include "proto/tls/verify.h"
 
-/* With its overhead of at most 37 bytes (TLS 1.3, padding) it fits NNG's ring when that is empty; a
- * full record of 16,384 never would, and take two rounds. */
+/* NNG_TLS_MAX_SEND_SIZE. */
+#define RING_SIZE 16384
+/* With its overhead of at most 37 bytes (TLS 1.3, padding) it fits an empty ring. */
 #define RECORD_MAX 16320
 /* Most messages are small: they are gathered in place. */
 #define SMALL_MAX 512
@@ -48,10 +54,11 @@ struct nng_tls_engine_conn {
     size_t record_max;
     uint8_t *gathered; /* `small`, or a record's size from the heap */
     size_t gathered_length;
-    size_t owed;
-    uint8_t *waiting; /* ciphertext that NNG's ring had no place for */
+    size_t taken;     /* of the piece that NNG comes with */
+    uint8_t *waiting; /* ciphertext for NNG's ring, at most two records */
     size_t waiting_at;
-    size_t waiting_length;
+    size_t waiting_end;
+    bool in_two; /* the ring leaves in two sends: NNG comes twice */
     uint8_t small[SMALL_MAX];
 };
 
@@ -60,29 +67,42 @@ struct nng_tls_engine_conn {
 /* Returns whether everything is in NNG's ring. */
 static bool flush(struct nng_tls_engine_conn *conn)
 {
-    while (conn->waiting_at < conn->waiting_length) {
-        size_t length = conn->waiting_length - conn->waiting_at;
+    while (conn->waiting_at < conn->waiting_end) {
+        size_t length = conn->waiting_end - conn->waiting_at;
         if (nng_tls_engine_send(conn->lower, conn->waiting + conn->waiting_at, &length) != 0) {
             return false;
         }
         conn->waiting_at += length;
+        conn->in_two = length < RING_SIZE;
     }
     free(conn->waiting);
     conn->waiting = NULL;
     conn->waiting_at = 0;
-    conn->waiting_length = 0;
+    conn->waiting_end = 0;
+    conn->in_two = false;
     return true;
+}
+
+static size_t waiting(const struct nng_tls_engine_conn *conn)
+{
+    return conn->waiting_end - conn->waiting_at;
 }
 
 static int keep(struct nng_tls_engine_conn *conn, const uint8_t *bytes, size_t length)
 {
-    uint8_t *grown = realloc(conn->waiting, conn->waiting_length + length);
+    size_t before = waiting(conn);
+    if (conn->waiting_at > 0) {
+        memmove(conn->waiting, conn->waiting + conn->waiting_at, before);
+        conn->waiting_at = 0;
+        conn->waiting_end = before;
+    }
+    uint8_t *grown = realloc(conn->waiting, before + length);
     if (grown == NULL) {
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
-    memcpy(grown + conn->waiting_length, bytes, length);
+    memcpy(grown + before, bytes, length);
     conn->waiting = grown;
-    conn->waiting_length += length;
+    conn->waiting_end = before + length;
     return 0;
 }
 
@@ -90,7 +110,7 @@ static int put_ciphertext(void *context, const unsigned char *bytes, size_t leng
 {
     struct nng_tls_engine_conn *conn = context;
     size_t taken = 0;
-    if (conn->waiting_length == 0) {
+    if (conn->waiting_end == 0 && length < RECORD_MAX) {
         taken = length;
         int code = nng_tls_engine_send(conn->lower, bytes, &taken);
         if (code == NNG_EAGAIN) {
@@ -303,50 +323,46 @@ static int gather(struct nng_tls_engine_conn *conn, const uint8_t *bytes, size_t
 }
 
 /* Takes as much of a piece as belongs into one record, and writes that if it ends there. */
-static int send_part(struct nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *length,
-                     bool *ends)
+static int send_part(struct nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *length)
 {
+    bool ends = false;
     size_t room = conn->record_max - conn->gathered_length;
-    *length = tls_frame_take(&conn->frame, bytes, *length < room ? *length : room, ends);
+    *length = tls_frame_take(&conn->frame, bytes, *length < room ? *length : room, &ends);
     int code = gather(conn, bytes, *length);
     bool full = conn->gathered_length == conn->record_max;
-    if (code == 0 && conn->gathered_length > 0 && (*ends || full)) {
+    if (code == 0 && conn->gathered_length > 0 && (ends || full)) {
         code = write_gathered(conn);
     }
     return code;
 }
 
+/* `in_two` lasts only while NNG has been told to wait, with bytes in the ring that it will send
+ * after those on their way. */
 static int conn_send(nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *length)
 {
-    int code = conn_handshake(conn); /* and what is left of the record before */
+    int code = conn->phase == PHASE_UP ? 0 : conn_handshake(conn);
     if (code != 0) {
         return code;
     }
-    if (conn->owed > 0) {
-        *length = conn->owed;
-        conn->owed = 0;
-        return 0;
+    if (conn->in_two) {
+        conn->in_two = false;
+        return NNG_EAGAIN;
     }
-    size_t taken = 0;
-    bool ends = false;
-    while (taken < *length && conn->waiting_length == 0) {
-        size_t part = *length - taken;
-        code = send_part(conn, bytes + taken, &part, &ends);
+    (void)flush(conn);
+    while (conn->taken < *length && waiting(conn) < RING_SIZE) {
+        size_t part = *length - conn->taken;
+        code = send_part(conn, bytes + conn->taken, &part);
         if (code != 0) {
             return code;
         }
-        taken += part;
-        if (!ends && conn->gathered_length == 0) {
-            /* A full record has gone. NNG comes with the rest when its ring is empty, as a rule;
-             * one more now would leave in two parts, the first of 35 bytes. */
-            break;
-        }
+        conn->taken += part;
     }
-    if (ends && conn->waiting_length > 0) {
-        conn->owed = taken;
+    bool gone = flush(conn);
+    if (conn->taken < *length || (conn->gathered_length == 0 && !gone)) {
         return NNG_EAGAIN;
     }
-    *length = taken;
+    conn->taken = 0;
+    conn->in_two = false;
     return 0;
 }
 
@@ -360,8 +376,8 @@ static bool is_late_refusal(const struct nng_tls_engine_conn *conn, int code)
 
 static int conn_recv(nng_tls_engine_conn *conn, uint8_t *to, size_t *size)
 {
-    int code = conn_handshake(conn);
-    if (code != 0 && conn->phase != PHASE_UP) {
+    int code = conn->phase == PHASE_UP ? 0 : conn_handshake(conn);
+    if (code != 0) {
         return code;
     }
     do {
@@ -388,7 +404,7 @@ static int conn_recv(nng_tls_engine_conn *conn, uint8_t *to, size_t *size)
 /* Whoever closes tells the peer, unless a record is under way. */
 static void conn_close(nng_tls_engine_conn *conn)
 {
-    if (conn->phase == PHASE_UP && conn->waiting_length == 0) {
+    if (conn->phase == PHASE_UP && conn->waiting_end == 0) {
         (void)mbedtls_ssl_close_notify(&conn->ssl);
     }
     if (conn->phase != PHASE_FAILED) {

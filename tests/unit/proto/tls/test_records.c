@@ -211,16 +211,22 @@ static void test_published_messages(void **state)
 
 /* --- A reader that cannot keep up: everything on the way is full, and nothing is lost --- */
 
-enum { SLOW_LEAST = 4, SLOW_MOST = 70000 };
+enum { SLOW_LEAST = 4, SLOW_MOST = 70000, LONG_MOST = 1 << 20, LONG_MESSAGES = 150 };
 
 static size_t slow_length(uint64_t *state)
 {
     return SLOW_LEAST + (size_t)(scene_random(state) % (SLOW_MOST - SLOW_LEAST + 1));
 }
 
+static size_t long_length(uint64_t *state)
+{
+    return (size_t)(scene_random(state) % (LONG_MOST + 1));
+}
+
 struct writer {
     nng_socket socket;
     unsigned count;
+    size_t (*length)(uint64_t *state);
 };
 
 static void *write_all(void *arg)
@@ -228,7 +234,7 @@ static void *write_all(void *arg)
     const struct writer *writer = arg;
     uint64_t lengths = 77;
     for (unsigned i = 0; i < writer->count; i++) {
-        send_message(writer->socket, slow_length(&lengths), i);
+        send_message(writer->socket, writer->length(&lengths), i);
     }
     return NULL;
 }
@@ -240,7 +246,7 @@ static void slow_reader(nng_tls_version version)
     assert_int_equal(nng_pair0_open(&wire.client), 0);
     open_wire(&wire, version);
     settle(&wire);
-    struct writer writer = {wire.client, scene_times(3000)};
+    struct writer writer = {wire.client, scene_times(3000), slow_length};
     pthread_t thread;
     uint64_t lengths = 77;
     unsigned expected = records(&wire, 0);
@@ -268,6 +274,93 @@ static void test_slow_reader_with_tls_1_3(void **state)
 {
     (void)state;
     slow_reader(NNG_TLS_1_3);
+}
+
+/* --- Long messages: the connection is full in both directions --- */
+
+static void *read_all(void *arg)
+{
+    const struct writer *reader = arg;
+    uint64_t lengths = 77;
+    for (unsigned i = 0; i < reader->count; i++) {
+        expect_message(reader->socket, reader->length(&lengths), i);
+    }
+    return NULL;
+}
+
+static void test_long_messages_both_ways(void **state)
+{
+    (void)state;
+    struct wire wire;
+    pthread_t threads[4];
+    assert_int_equal(nng_pair0_open(&wire.server), 0);
+    assert_int_equal(nng_pair0_open(&wire.client), 0);
+    open_wire(&wire, NNG_TLS_1_3);
+    settle(&wire);
+    struct writer sides[2] = {{wire.server, scene_times(LONG_MESSAGES), long_length},
+                              {wire.client, scene_times(LONG_MESSAGES), long_length}};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, i < 2 ? write_all : read_all, &sides[i % 2]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    close_wire(&wire);
+}
+
+/* One operation of NNG's on the stream itself: how much of it was sent. */
+static size_t send_piece(nng_stream *stream, nng_aio *aio, const void *bytes, size_t length)
+{
+    nng_iov piece = {.iov_buf = (void *)(uintptr_t)bytes, .iov_len = length};
+    assert_int_equal(nng_aio_set_iov(aio, 1, &piece), 0);
+    nng_stream_send(stream, aio);
+    nng_aio_wait(aio);
+    assert_int_equal(nng_aio_result(aio), 0);
+    return nng_aio_count(aio);
+}
+
+/* A piece is sent as a whole: for the rest NNG would have to come with an operation of its own,
+ * which it forgets, and the message with it, when the connection is closed just then. */
+static void test_a_piece_is_one_operation(void **state)
+{
+    (void)state;
+    enum { MESSAGE = 1000000 };
+    static const uint8_t greeting[] = {0, 'S', 'P', 0, 0, 0x10, 0, 0};
+    const uint8_t length[] = {
+        0, 0, 0, 0, 0, MESSAGE >> 16, (uint8_t)(MESSAGE >> 8), (uint8_t)MESSAGE};
+    static uint8_t body[MESSAGE];
+    struct scene_domain scene;
+    nng_socket server;
+    nng_stream_dialer *dialer;
+    nng_aio *aio;
+    char url[80];
+    scene_domain_open(&scene);
+    assert_int_equal(nng_pair0_open(&server), 0);
+    scene_limits(server);
+    snprintf(url, sizeof url, SCENE_TCP, scene_listen(&scene, server, SCENE_TCP));
+    nng_tls_config *config = scene_client_config("client", "localhost");
+    assert_int_equal(nng_aio_alloc(&aio, NULL, NULL), 0);
+    assert_int_equal(nng_stream_dialer_alloc(&dialer, url), 0);
+    assert_int_equal(nng_stream_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, config), 0);
+    nng_stream_dialer_dial(dialer, aio);
+    nng_aio_wait(aio);
+    assert_int_equal(nng_aio_result(aio), 0);
+    nng_stream *stream = nng_aio_get_output(aio, 0);
+
+    (void)scene_pattern(body, MESSAGE, 9, false);
+    assert_int_equal(send_piece(stream, aio, greeting, sizeof greeting), sizeof greeting);
+    assert_int_equal(send_piece(stream, aio, length, sizeof length), sizeof length);
+    assert_int_equal(send_piece(stream, aio, body, MESSAGE), MESSAGE);
+    expect_message(server, MESSAGE, 9);
+
+    nng_stream_free(stream);
+    nng_stream_dialer_free(dialer);
+    nng_tls_config_free(config);
+    nng_aio_free(aio);
+    scene_domain_drain(&scene);
+    nng_close(server);
+    scene_domain_close(&scene);
 }
 
 /* --- Many threads on a few connections, both ways at once --- */
@@ -375,6 +468,8 @@ int main(void)
         cmocka_unit_test(test_published_messages),
         cmocka_unit_test(test_slow_reader_with_tls_1_2),
         cmocka_unit_test(test_slow_reader_with_tls_1_3),
+        cmocka_unit_test(test_long_messages_both_ways),
+        cmocka_unit_test(test_a_piece_is_one_operation),
         cmocka_unit_test(test_many_threads),
     };
     return cmocka_run_group_tests(tests, scene_set_up, scene_tear_down);
