@@ -249,9 +249,9 @@ static pthread_mutex_t rate_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool rate_take(struct log_rate *rate, uint32_t *suppressed)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     (void)pthread_mutex_lock(&rate_lock);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* never before the others' `since_ms` */
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     if (rate->count == 0 || now_ms - rate->since_ms >= rate->period_ms) {
         rate->since_ms = now_ms;
         rate->count = 0;

@@ -235,9 +235,9 @@ static size_t tell_batches(void *context, uint64_t before, struct answer_index_b
                            size_t most)
 {
     struct search_index *index = context;
-    uint64_t now_ms = boot_ms(NULL);
     size_t count = 0;
     lock(index);
+    uint64_t now_ms = boot_ms(NULL); /* never before a batch has begun */
     uint64_t kept =
         index->told_count < ANSWER_INDEX_BATCHES_MAX ? index->told_count : ANSWER_INDEX_BATCHES_MAX;
     for (uint64_t i = 1; i <= kept && count < most; i++) {

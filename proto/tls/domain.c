@@ -226,8 +226,8 @@ static bool is_over(struct tls_domain *domain, struct tls_member *member, uint64
 
 void tls_domain_sweep(struct tls_domain *domain)
 {
-    uint64_t now = now_ms();
     (void)pthread_mutex_lock(&domain->lock);
+    uint64_t now = now_ms(); /* not earlier, or the last to join would be younger than now */
     for (struct tls_member *each = domain->members; each != NULL; each = each->next) {
         if (!each->closed && is_over(domain, each, now)) {
             each->closed = true;

@@ -111,8 +111,8 @@ static bool book_reply(struct slot *slot, size_t length, struct victims *victims
 {
     struct endpoint *endpoint = slot->endpoint;
     struct pipe *pipe = slot->pipe;
-    uint64_t now_ms = door_now_ms();
     (void)pthread_mutex_lock(&endpoint->door.lock);
+    uint64_t now_ms = door_now_ms(); /* never before what others have noted under the lock */
     judge_reply(endpoint, pipe, length, now_ms, victims);
     bool sends = !pipe->gone && !pipe->condemned;
     if (sends) {
@@ -274,11 +274,11 @@ void endpoint_reply(struct endpoint *endpoint, uint64_t token, struct view frame
 void slots_watch(void *context)
 {
     struct endpoint *endpoint = context;
-    uint64_t now_ms = door_now_ms();
     uint32_t next = 0;
     while (next < endpoint->slot_count) {
         nng_pipe victim = {0};
         (void)pthread_mutex_lock(&endpoint->door.lock);
+        uint64_t now_ms = door_now_ms();
         if (endpoint->sending == 0) {
             next = endpoint->slot_count;
         }

@@ -12,6 +12,7 @@ struct churn {
     int port;
     atomic_bool stopping;
     atomic_uint puts;
+    atomic_uint dialed;
     atomic_uint visits;
     atomic_uint calls;
     atomic_uint wrong;
@@ -62,16 +63,28 @@ static void *sweep(void *arg)
 
 /* --- Clients --- */
 
+/* Counts what went well; what did not is told, with the time that it took. */
+static void count(struct churn *churn, atomic_uint *well, const char *what, int code,
+                  uint64_t begun_ms)
+{
+    if (code == 0) {
+        atomic_fetch_add(well, 1);
+        return;
+    }
+    print_error("%s: %s after %llu ms\n", what, nng_strerror(code),
+                (unsigned long long)(scene_now_ms() - begun_ms));
+    atomic_fetch_add(&churn->wrong, 1);
+}
+
 static nng_socket come(struct churn *churn, const char *who)
 {
     nng_socket socket;
+    uint64_t begun = scene_now_ms();
     assert_int_equal(nng_req0_open(&socket), 0);
     scene_limits(socket);
     assert_int_equal(nng_socket_set_ms(socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), 0);
     int code = scene_dial(socket, scene_client_config(who, "localhost"), SCENE_TCP, churn->port);
-    if (code != 0) {
-        atomic_fetch_add(&churn->wrong, 1);
-    }
+    count(churn, &churn->dialed, "dial", code, begun);
     return socket;
 }
 
@@ -99,7 +112,8 @@ static void *talk(void *arg)
     uint64_t state = (uint64_t)pthread_self() | 1;
     nng_socket socket = come(churn, "client");
     while (!atomic_load(&churn->stopping)) {
-        atomic_fetch_add(call(socket, &state) == 0 ? &churn->calls : &churn->wrong, 1);
+        uint64_t begun = scene_now_ms();
+        count(churn, &churn->calls, "call", call(socket, &state), begun);
         scene_sleep(1);
     }
     nng_close(socket);
@@ -113,7 +127,8 @@ static void *come_and_go(void *arg)
     uint64_t state = (uint64_t)pthread_self() | 1;
     while (!atomic_load(&churn->stopping)) {
         nng_socket socket = come(churn, "client");
-        atomic_fetch_add(call(socket, &state) == 0 ? &churn->visits : &churn->wrong, 1);
+        uint64_t begun = scene_now_ms();
+        count(churn, &churn->visits, "first call", call(socket, &state), begun);
         nng_close(socket);
     }
     return NULL;

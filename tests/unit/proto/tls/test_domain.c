@@ -319,6 +319,57 @@ static void tells_of_who_goes_away(void **state)
     close_site(&site);
 }
 
+struct sweeper {
+    struct tls_domain *domain;
+    atomic_bool *stopping;
+};
+
+static void *sweep_all_the_time(void *arg)
+{
+    const struct sweeper *sweeper = arg;
+    while (!atomic_load(sweeper->stopping)) {
+        tls_domain_sweep(sweeper->domain);
+    }
+    return NULL;
+}
+
+/* Who comes while a sweep waits for its turn is younger than that sweep, and not older than all. */
+static void spares_who_comes_during_a_sweep(void **state)
+{
+    enum { SWEEPERS = 6, AT_ONCE = 20 };
+    const unsigned count = scene_times(1000);
+    int sockets[AT_ONCE];
+    pthread_t threads[SWEEPERS];
+    atomic_bool stopping = false;
+    struct site site;
+    (void)state;
+    open_site(&site, 60000);
+    struct sweeper sweeper = {site.domain, &stopping};
+    for (int i = 0; i < SWEEPERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, sweep_all_the_time, &sweeper), 0);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (i >= AT_ONCE) {
+            await_at_least(&site.arrived, i + 1 - AT_ONCE);
+            reset(sockets[i % AT_ONCE]);
+            close(sockets[i % AT_ONCE]);
+        }
+        sockets[i % AT_ONCE] = raw_connect_tcp(site.port);
+    }
+    await_at_least(&site.arrived, count);
+    for (int i = 0; i < AT_ONCE; i++) {
+        reset(sockets[i]);
+        close(sockets[i]);
+    }
+    await_connections(&site, 0);
+    atomic_store(&stopping, true);
+    for (int i = 0; i < SWEEPERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(atomic_load(&site.refused[TLS_REFUSED_TIMEOUT]), 0);
+    close_site(&site);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +379,7 @@ int main(void)
         cmocka_unit_test(ends_who_resets_before_the_greeting),
         cmocka_unit_test(ends_who_dies_while_its_request_waits),
         cmocka_unit_test(tells_of_who_goes_away),
+        cmocka_unit_test(spares_who_comes_during_a_sweep),
     };
     return cmocka_run_group_tests(tests, scene_set_up, scene_tear_down);
 }

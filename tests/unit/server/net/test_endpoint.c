@@ -8,6 +8,7 @@
 
 #include "proto/frame.h"
 #include "server/net/endpoint.h"
+#include "server/net/endpoint_state.h"
 
 #define WAITS 4 /* of one principal */
 
@@ -419,6 +420,45 @@ static void test_the_watchdog(void **state)
     assert_int_equal(nng_close(slow), 0);
 }
 
+static void *watch_all_the_time(void *arg)
+{
+    const atomic_bool *stopping = arg;
+    while (!atomic_load(stopping)) {
+        slots_watch(endpoint);
+    }
+    return NULL;
+}
+
+/* A reply that begins to wait while the watchdog does is younger than its look at the clock. */
+static void test_the_watchdog_spares_who_reads(void **state)
+{
+    enum { ROUNDS = 400, IN_FLIGHT = 32, WATCHERS = 4 };
+    (void)state;
+    pthread_t threads[WATCHERS];
+    atomic_bool stopping = false;
+    const struct endpoint_options options = standard();
+    start(&options);
+    engine_set(100);
+    for (int i = 0; i < WATCHERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, watch_all_the_time, &stopping), 0);
+    }
+    nng_socket client = client_of("worker", true);
+    for (int i = 0; i < ROUNDS; i++) {
+        send_requests(client, IN_FLIGHT);
+        for (int j = 0; j < IN_FLIGHT; j++) {
+            nng_msg *message;
+            assert_int_equal(nng_recvmsg(client, &message, 0), 0);
+            nng_msg_free(message);
+        }
+    }
+    assert_int_equal(nng_close(client), 0);
+    atomic_store(&stopping, true);
+    for (int i = 0; i < WATCHERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_false(log_says("does not read its replies"));
+}
+
 static void test_start_errors(void **state)
 {
     (void)state;
@@ -479,6 +519,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_too_many_bytes_wait, fresh_log, stop),
         cmocka_unit_test_setup_teardown(test_too_many_replies_wait, fresh_log, stop),
         cmocka_unit_test_setup_teardown(test_the_watchdog, fresh_log, stop),
+        cmocka_unit_test_setup_teardown(test_the_watchdog_spares_who_reads, fresh_log, stop),
         cmocka_unit_test_setup_teardown(test_start_errors, fresh_log, stop),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
