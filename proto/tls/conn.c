@@ -8,14 +8,15 @@
  * an alert flushed it in between.
  *
  * A piece is reported as sent once all of it has been taken, and, unless more must come of the same
- * record, is in the ring. Until then NNG is told to wait, and comes with the same piece when the
- * ring has drained; only then, for by itself it comes only while something is in the ring, or with
- * something new to send or to receive. (Told of a part, NNG would send the rest as an operation of
- * its own, and forget that, with the message, if the connection were closed just then.)
+ * record, is in the ring. Until then NNG is told to wait, and comes with the same piece when
+ * something of the ring has been sent, or something has come in; in no other case, so there must be
+ * something in the ring. (Told of a part, NNG would send the rest as an operation of its own, and
+ * forget that, with the message, if the connection were closed just then.)
  *
- * Full records wait until there are more of them than the ring holds. So the ring is full or empty
- * whenever we look, and each of NNG's sends carries 16 KiB. A ring that was filled in two goes
- * leaves in two sends; then NNG must come once more before we fill it again, or it stays so. */
+ * Of a long message, ciphertext waits until there is as much as the ring holds, so that most of
+ * NNG's sends carry 16 KiB, and the next record is encrypted while they go. A ring that was filled
+ * in two goes, behind the end of another message, leaves in two sends, and would do so ever after;
+ * therefore NNG comes once in vain before it is filled again. */
 #include "proto/tls/conn.h"
 
 #include <mbedtls/error.h>
@@ -34,6 +35,9 @@
 #define RING_SIZE 16384
 /* With its overhead of at most 37 bytes (TLS 1.3, padding) it fits an empty ring. */
 #define RECORD_MAX 16320
+/* Our own records need less. What passes it are answers to a peer that asks for a renegotiation all
+ * the time, each a few bytes for as few of its own. */
+#define WAITING_MAX (2 * RING_SIZE + 1024)
 /* Most messages are small: they are gathered in place. */
 #define SMALL_MAX 512
 
@@ -55,7 +59,7 @@ struct nng_tls_engine_conn {
     uint8_t *gathered; /* `small`, or a record's size from the heap */
     size_t gathered_length;
     size_t taken;     /* of the piece that NNG comes with */
-    uint8_t *waiting; /* ciphertext for NNG's ring, at most two records */
+    uint8_t *waiting; /* ciphertext for NNG's ring */
     size_t waiting_at;
     size_t waiting_end;
     bool in_two; /* the ring leaves in two sends: NNG comes twice */
@@ -91,6 +95,9 @@ static size_t waiting(const struct nng_tls_engine_conn *conn)
 static int keep(struct nng_tls_engine_conn *conn, const uint8_t *bytes, size_t length)
 {
     size_t before = waiting(conn);
+    if (before + length > WAITING_MAX) {
+        return MBEDTLS_ERR_SSL_BUFFER_TOO_SMALL;
+    }
     if (conn->waiting_at > 0) {
         memmove(conn->waiting, conn->waiting + conn->waiting_at, before);
         conn->waiting_at = 0;
@@ -348,8 +355,14 @@ static int conn_send(nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *le
         conn->in_two = false;
         return NNG_EAGAIN;
     }
-    (void)flush(conn);
-    while (conn->taken < *length && waiting(conn) < RING_SIZE) {
+    bool gone = false;
+    for (;;) {
+        if (conn->taken == *length || waiting(conn) >= RING_SIZE) {
+            gone = flush(conn);
+        }
+        if (conn->taken == *length || waiting(conn) >= RING_SIZE) {
+            break;
+        }
         size_t part = *length - conn->taken;
         code = send_part(conn, bytes + conn->taken, &part);
         if (code != 0) {
@@ -357,7 +370,6 @@ static int conn_send(nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *le
         }
         conn->taken += part;
     }
-    bool gone = flush(conn);
     if (conn->taken < *length || (conn->gathered_length == 0 && !gone)) {
         return NNG_EAGAIN;
     }

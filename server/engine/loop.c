@@ -418,7 +418,9 @@ static bool take_items(struct engine *engine)
 /* Service time as it would be in an entry that is formed now. */
 static uint64_t service_now(const struct engine *engine, uint64_t now)
 {
-    uint64_t elapsed = engine->timing.stamped ? now - engine->timing.boot_ms : 0;
+    const struct timing *timing = &engine->timing;
+    bool passes = timing->stamped && now > timing->boot_ms; /* one may have been stamped since */
+    uint64_t elapsed = passes ? now - timing->boot_ms : 0;
     return engine->info.service_ms +
            (elapsed < ENTRY_ELAPSED_MAX_MS ? elapsed : ENTRY_ELAPSED_MAX_MS);
 }

@@ -503,6 +503,46 @@ static void test_renegotiation_is_off(void **state)
     echo_stop(&echo);
 }
 
+/* mbedTLS's own, which its headers do not tell of. */
+int mbedtls_ssl_write_record(mbedtls_ssl_context *ssl, int force_flush);
+
+/* A record full of hellos without a body. mbedTLS refuses each with an alert, 31 bytes for 4. */
+static int ask_anew(struct raw *raw)
+{
+    enum { HELLO = 4, HELLOS = 4000 };
+    static const uint8_t hello[HELLO] = {MBEDTLS_SSL_HS_CLIENT_HELLO};
+    for (size_t i = 0; i < HELLOS; i++) {
+        memcpy(raw->ssl.MBEDTLS_PRIVATE(out_msg) + i * HELLO, hello, HELLO);
+    }
+    raw->ssl.MBEDTLS_PRIVATE(out_msgtype) = MBEDTLS_SSL_MSG_HANDSHAKE;
+    raw->ssl.MBEDTLS_PRIVATE(out_msglen) = (size_t)HELLOS * HELLO;
+    return mbedtls_ssl_write_record(&raw->ssl, 1);
+}
+
+/* Who asks for it all the time and does not read the answers is cut: they would fill our memory. */
+static void test_endless_renegotiation_is_cut(void **state)
+{
+    (void)state;
+    enum { RECORDS_MOST = 1000 };
+    struct echo echo;
+    struct raw raw;
+    const struct raw_options options = {.min_version = MBEDTLS_SSL_VERSION_TLS1_2,
+                                        .max_version = MBEDTLS_SSL_VERSION_TLS1_2,
+                                        .certificate = "client",
+                                        .server_name = "localhost"};
+    echo_start(&echo);
+    visit(&echo, &options, &raw, "a first handshake");
+    unsigned sent = 0;
+    while (sent < RECORDS_MOST && ask_anew(&raw) == 0) {
+        sent++;
+    }
+    assert_in_range(sent, 1, RECORDS_MOST - 1);
+    raw_drop(&raw);
+    visit(&echo, &options, &raw, "another client");
+    raw_close(&raw);
+    echo_stop(&echo);
+}
+
 /* No tickets, and no session that the server remembers: each handshake is a whole one. */
 static void tickets_and_sessions(mbedtls_ssl_protocol_version version)
 {
@@ -673,6 +713,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_tls_is_refused),
         cmocka_unit_test(test_compression_is_off),
         cmocka_unit_test(test_renegotiation_is_off),
+        cmocka_unit_test(test_endless_renegotiation_is_cut),
         cmocka_unit_test(test_no_tickets_with_tls_1_2),
         cmocka_unit_test(test_no_tickets_with_tls_1_3),
         cmocka_unit_test(test_small_fragments),
