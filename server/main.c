@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/tls/engine.h"
@@ -453,11 +454,30 @@ static int make_border(struct service *service)
                : fail(STATUS_IO, "TLS", "out of memory");
 }
 
-/* Once NNG has ended, and with it the last connection. */
 static void free_border(struct border *border)
 {
     tls_domain_free(border->domain);
     gate_free(border->gate);
+}
+
+/* Ends NNG, and then what its connections used. NNG 1.10.1 aborts when it ends while a connection
+ * that is being closed calls back; and one that it has lost never ends. So both wait for the last
+ * connection for a second, and are left to the end of the process if there is one still. */
+static void end_transport(struct border *border)
+{
+    struct tls_domain_status status = {.connections = 0};
+    for (int round = 0; border->domain != NULL && round < 100; round++) {
+        tls_domain_status(border->domain, &status);
+        if (status.connections == 0) {
+            break;
+        }
+        tls_domain_sweep(border->domain);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    if (status.connections == 0) {
+        library_fini();
+        free_border(border);
+    }
 }
 
 /* The ring is there before the engine, which tells the events that can still be fetched. */
@@ -678,8 +698,7 @@ static int run(struct service *service)
         stop(service);
     }
     free_service(service);
-    library_fini();
-    free_border(&service->border);
+    end_transport(&service->border);
     return status;
 }
 

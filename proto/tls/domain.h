@@ -45,7 +45,7 @@ struct tls_domain_options {
 struct tls_domain;
 
 /* NULL: no memory. Lives until the last connection has gone: after nng_fini, or once its listeners'
- * sockets are closed and `tls_domain_connections` is 0. */
+ * sockets are closed and tls_domain_status() shows none. */
 struct tls_domain *tls_domain_new(const struct tls_domain_options *options);
 void tls_domain_free(struct tls_domain *domain); /* accepts NULL */
 

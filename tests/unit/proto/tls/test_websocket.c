@@ -189,5 +189,5 @@ int main(void)
         cmocka_unit_test(test_published_messages),
         cmocka_unit_test(test_strangers_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, scene_forget);
+    return cmocka_run_group_tests(tests, set_up, scene_tear_down);
 }

@@ -93,19 +93,14 @@ static inline int scene_set_up(void **state)
     return 0;
 }
 
-/* A group's teardown that leaves NNG as it is. */
-static inline int scene_forget(void **state)
+/* A group's teardown. NNG is left as it is: 1.10.1 aborts when it ends while a connection that is
+ * being closed calls back. */
+static inline int scene_tear_down(void **state)
 {
     (void)state;
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", scene_folder);
     return system(command);
-}
-
-static inline int scene_tear_down(void **state)
-{
-    nng_fini();
-    return scene_forget(state);
 }
 
 static inline const char *scene_file(const char *name, const char *ending)
