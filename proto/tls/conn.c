@@ -68,11 +68,16 @@ struct nng_tls_engine_conn {
 
 /* ---- Ciphertext ---- */
 
+static size_t waiting(const struct nng_tls_engine_conn *conn)
+{
+    return conn->waiting_end - conn->waiting_at;
+}
+
 /* Returns whether everything is in NNG's ring. */
 static bool flush(struct nng_tls_engine_conn *conn)
 {
-    while (conn->waiting_at < conn->waiting_end) {
-        size_t length = conn->waiting_end - conn->waiting_at;
+    while (waiting(conn) > 0) {
+        size_t length = waiting(conn);
         if (nng_tls_engine_send(conn->lower, conn->waiting + conn->waiting_at, &length) != 0) {
             return false;
         }
@@ -85,11 +90,6 @@ static bool flush(struct nng_tls_engine_conn *conn)
     conn->waiting_end = 0;
     conn->in_two = false;
     return true;
-}
-
-static size_t waiting(const struct nng_tls_engine_conn *conn)
-{
-    return conn->waiting_end - conn->waiting_at;
 }
 
 static int keep(struct nng_tls_engine_conn *conn, const uint8_t *bytes, size_t length)
@@ -117,7 +117,7 @@ static int put_ciphertext(void *context, const unsigned char *bytes, size_t leng
 {
     struct nng_tls_engine_conn *conn = context;
     size_t taken = 0;
-    if (conn->waiting_end == 0 && length < RECORD_MAX) {
+    if (waiting(conn) == 0 && length < RECORD_MAX) {
         taken = length;
         int code = nng_tls_engine_send(conn->lower, bytes, &taken);
         if (code == NNG_EAGAIN) {
@@ -273,6 +273,13 @@ static int conn_handshake(nng_tls_engine_conn *conn)
     return flush(conn) ? 0 : NNG_EAGAIN;
 }
 
+/* Once it is up, what still waits is for conn_send() and for NNG's own calls of conn_handshake().
+ */
+static int get_up(struct nng_tls_engine_conn *conn)
+{
+    return conn->phase == PHASE_UP ? 0 : conn_handshake(conn);
+}
+
 /* ---- Messages ---- */
 
 static int write_record(struct nng_tls_engine_conn *conn, const uint8_t *bytes, size_t length)
@@ -343,11 +350,17 @@ static int send_part(struct nng_tls_engine_conn *conn, const uint8_t *bytes, siz
     return code;
 }
 
+/* All of the piece, or as much of it as NNG's ring holds. */
+static bool has_enough(const struct nng_tls_engine_conn *conn, size_t length)
+{
+    return conn->taken == length || waiting(conn) >= RING_SIZE;
+}
+
 /* `in_two` lasts only while NNG has been told to wait, with bytes in the ring that it will send
  * after those on their way. */
 static int conn_send(nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *length)
 {
-    int code = conn->phase == PHASE_UP ? 0 : conn_handshake(conn);
+    int code = get_up(conn);
     if (code != 0) {
         return code;
     }
@@ -357,10 +370,10 @@ static int conn_send(nng_tls_engine_conn *conn, const uint8_t *bytes, size_t *le
     }
     bool gone = false;
     for (;;) {
-        if (conn->taken == *length || waiting(conn) >= RING_SIZE) {
+        if (has_enough(conn, *length)) {
             gone = flush(conn);
         }
-        if (conn->taken == *length || waiting(conn) >= RING_SIZE) {
+        if (has_enough(conn, *length)) {
             break;
         }
         size_t part = *length - conn->taken;
@@ -388,7 +401,7 @@ static bool is_late_refusal(const struct nng_tls_engine_conn *conn, int code)
 
 static int conn_recv(nng_tls_engine_conn *conn, uint8_t *to, size_t *size)
 {
-    int code = conn->phase == PHASE_UP ? 0 : conn_handshake(conn);
+    int code = get_up(conn);
     if (code != 0) {
         return code;
     }
@@ -416,7 +429,7 @@ static int conn_recv(nng_tls_engine_conn *conn, uint8_t *to, size_t *size)
 /* Whoever closes tells the peer, unless a record is under way. */
 static void conn_close(nng_tls_engine_conn *conn)
 {
-    if (conn->phase == PHASE_UP && conn->waiting_end == 0) {
+    if (conn->phase == PHASE_UP && waiting(conn) == 0) {
         (void)mbedtls_ssl_close_notify(&conn->ssl);
     }
     if (conn->phase != PHASE_FAILED) {

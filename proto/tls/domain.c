@@ -145,7 +145,6 @@ void tls_domain_join(struct tls_domain *domain, struct tls_member *member)
         member->next->link = &member->next;
     }
     domain->members = member;
-    member->joined = true;
     (void)pthread_mutex_unlock(&domain->lock);
 }
 
@@ -171,7 +170,7 @@ void tls_domain_leave(struct tls_domain *domain, struct tls_member *member)
         return;
     }
     (void)pthread_mutex_lock(&domain->lock);
-    if (member->joined) {
+    if (member->link != NULL) {
         *member->link = member->next;
     }
     if (member->next != NULL) {

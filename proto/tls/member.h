@@ -26,7 +26,6 @@ struct tls_member {
     const mbedtls_x509_crt *chain;
     /* The domain's own, under its lock. */
     bool entered;
-    bool joined; /* it is in the list */
     bool closed;
     uint64_t generation; /* of the credentials that judged it last */
     struct tls_member *next;

@@ -419,8 +419,7 @@ static bool take_items(struct engine *engine)
 static uint64_t service_now(const struct engine *engine, uint64_t now)
 {
     const struct timing *timing = &engine->timing;
-    bool passes = timing->stamped && now > timing->boot_ms; /* one may have been stamped since */
-    uint64_t elapsed = passes ? now - timing->boot_ms : 0;
+    uint64_t elapsed = timing->stamped ? timing_elapsed_ms(timing, now) : 0;
     return engine->info.service_ms +
            (elapsed < ENTRY_ELAPSED_MAX_MS ? elapsed : ENTRY_ELAPSED_MAX_MS);
 }

@@ -5,9 +5,14 @@ void timing_init(struct timing *timing, uint64_t boot_ms, uint64_t wall_ms)
     *timing = (struct timing){.boot_ms = boot_ms, .offset_ms = wall_ms - boot_ms};
 }
 
+uint64_t timing_elapsed_ms(const struct timing *timing, uint64_t boot_ms)
+{
+    return boot_ms > timing->boot_ms ? boot_ms - timing->boot_ms : 0;
+}
+
 static void stamp_elapsed(struct timing *timing, uint64_t boot_ms, struct entry_head *head)
 {
-    uint64_t elapsed = boot_ms > timing->boot_ms ? boot_ms - timing->boot_ms : 0;
+    uint64_t elapsed = timing_elapsed_ms(timing, boot_ms);
     if (!timing->stamped) {
         /* Nobody knows how long the service was down: nothing of it counts. */
         head->flags = ENTRY_RESUME | ENTRY_JUMP;

@@ -29,6 +29,9 @@ enum timing_news {
 
 void timing_init(struct timing *timing, uint64_t boot_ms, uint64_t wall_ms);
 
+/* Since the last entry, by a reading that may be older than it: then 0. */
+uint64_t timing_elapsed_ms(const struct timing *timing, uint64_t boot_ms);
+
 /* Fills flags, elapsed_ms and clock_ms of the entry that is formed now. */
 enum timing_news timing_stamp(struct timing *timing, uint64_t boot_ms, uint64_t wall_ms,
                               struct entry_head *head);

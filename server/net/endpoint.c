@@ -18,7 +18,7 @@
 #define CONNECTION_MESSAGES ((size_t)LIMIT_RECEIVE_BYTES + LIMIT_REPLY_BYTES)
 /* What NNG 1.10.1 may lose with a connection that is reset: the reply of which it has just sent the
  * length or the header, since a send that goes on after the close is never called back. Measured
- * with replies of 210 KB on their way, 28 to 32 of 1,000 ends; in the handshake, and while a call
+ * with replies of 210 KB on their way, 14 to 32 of 1,000 ends; in the handshake, and while a call
  * waits, none. So a part of the longest reply, on the average; that such a peer loses so many of
  * those, too, is inferred. */
 #define ABRUPT_END_BYTES   (LIMIT_REPLY_BYTES / 32)

@@ -12,7 +12,6 @@ struct churn {
     int port;
     atomic_bool stopping;
     atomic_uint puts;
-    atomic_uint dialed;
     atomic_uint visits;
     atomic_uint calls;
     atomic_uint wrong;
@@ -63,17 +62,15 @@ static void *sweep(void *arg)
 
 /* --- Clients --- */
 
-/* Counts what went well; what did not is told, with the time that it took. */
-static void count(struct churn *churn, atomic_uint *well, const char *what, int code,
-                  uint64_t begun_ms)
+/* What went wrong is counted, and told with the time that it took. */
+static bool went_well(struct churn *churn, const char *what, int code, uint64_t begun_ms)
 {
-    if (code == 0) {
-        atomic_fetch_add(well, 1);
-        return;
+    if (code != 0) {
+        print_error("%s: %s after %llu ms\n", what, nng_strerror(code),
+                    (unsigned long long)(scene_now_ms() - begun_ms));
+        atomic_fetch_add(&churn->wrong, 1);
     }
-    print_error("%s: %s after %llu ms\n", what, nng_strerror(code),
-                (unsigned long long)(scene_now_ms() - begun_ms));
-    atomic_fetch_add(&churn->wrong, 1);
+    return code == 0;
 }
 
 static nng_socket come(struct churn *churn, const char *who)
@@ -84,7 +81,7 @@ static nng_socket come(struct churn *churn, const char *who)
     scene_limits(socket);
     assert_int_equal(nng_socket_set_ms(socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), 0);
     int code = scene_dial(socket, scene_client_config(who, "localhost"), SCENE_TCP, churn->port);
-    count(churn, &churn->dialed, "dial", code, begun);
+    (void)went_well(churn, "dial", code, begun);
     return socket;
 }
 
@@ -113,7 +110,7 @@ static void *talk(void *arg)
     nng_socket socket = come(churn, "client");
     while (!atomic_load(&churn->stopping)) {
         uint64_t begun = scene_now_ms();
-        count(churn, &churn->calls, "call", call(socket, &state), begun);
+        atomic_fetch_add(&churn->calls, went_well(churn, "call", call(socket, &state), begun));
         scene_sleep(1);
     }
     nng_close(socket);
@@ -128,7 +125,8 @@ static void *come_and_go(void *arg)
     while (!atomic_load(&churn->stopping)) {
         nng_socket socket = come(churn, "client");
         uint64_t begun = scene_now_ms();
-        count(churn, &churn->visits, "first call", call(socket, &state), begun);
+        atomic_fetch_add(&churn->visits,
+                         went_well(churn, "first call", call(socket, &state), begun));
         nng_close(socket);
     }
     return NULL;

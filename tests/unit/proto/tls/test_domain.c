@@ -18,6 +18,7 @@ struct site {
     atomic_uint added;
     atomic_uint removed;
     atomic_uint closed_door; /* refuses whoever arrives */
+    atomic_bool stopping;    /* those who sweep all the time */
 };
 
 static enum tls_refusal arrive(void *context, const struct sockaddr *peer)
@@ -319,16 +320,11 @@ static void tells_of_who_goes_away(void **state)
     close_site(&site);
 }
 
-struct sweeper {
-    struct tls_domain *domain;
-    atomic_bool *stopping;
-};
-
 static void *sweep_all_the_time(void *arg)
 {
-    const struct sweeper *sweeper = arg;
-    while (!atomic_load(sweeper->stopping)) {
-        tls_domain_sweep(sweeper->domain);
+    struct site *site = arg;
+    while (!atomic_load(&site->stopping)) {
+        tls_domain_sweep(site->domain);
     }
     return NULL;
 }
@@ -340,29 +336,24 @@ static void spares_who_comes_during_a_sweep(void **state)
     const unsigned count = scene_times(1000);
     int sockets[AT_ONCE];
     pthread_t threads[SWEEPERS];
-    atomic_bool stopping = false;
     struct site site;
     (void)state;
     open_site(&site, 60000);
-    struct sweeper sweeper = {site.domain, &stopping};
     for (int i = 0; i < SWEEPERS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, sweep_all_the_time, &sweeper), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, sweep_all_the_time, &site), 0);
     }
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count + AT_ONCE; i++) {
         if (i >= AT_ONCE) {
             await_at_least(&site.arrived, i + 1 - AT_ONCE);
             reset(sockets[i % AT_ONCE]);
             close(sockets[i % AT_ONCE]);
         }
-        sockets[i % AT_ONCE] = raw_connect_tcp(site.port);
-    }
-    await_at_least(&site.arrived, count);
-    for (int i = 0; i < AT_ONCE; i++) {
-        reset(sockets[i]);
-        close(sockets[i]);
+        if (i < count) {
+            sockets[i % AT_ONCE] = raw_connect_tcp(site.port);
+        }
     }
     await_connections(&site, 0);
-    atomic_store(&stopping, true);
+    atomic_store(&site.stopping, true);
     for (int i = 0; i < SWEEPERS; i++) {
         pthread_join(threads[i], NULL);
     }

@@ -506,7 +506,7 @@ static void test_renegotiation_is_off(void **state)
 /* mbedTLS's own, which its headers do not tell of. */
 int mbedtls_ssl_write_record(mbedtls_ssl_context *ssl, int force_flush);
 
-/* A record full of hellos without a body. mbedTLS refuses each with an alert, 31 bytes for 4. */
+/* A record full of hellos of 4 bytes. mbedTLS refuses each with an alert of 23 or 31. */
 static int ask_anew(struct raw *raw)
 {
     enum { HELLO = 4, HELLOS = 4000 };
